@@ -1,0 +1,102 @@
+"""Builds the bed's real programs from their published Go modules: ``python -m tests.bed.build``.
+
+What is built and where it goes is said in ``binaries``. Needs the standard library, a Go tool chain (see
+``go_toolchain``) and the Go module proxy; no C compiler. A cold build takes minutes and about 4 GB of Go's own caches, a
+second call nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bed.binaries import ETCD_VERSION, GO_MODULES, KUBERNETES_VERSION, RECIPES, Binaries, Recipe, built_folder
+from tests.bed.cache import atomic_folder, exclusive
+from tests.bed.go_toolchain import GoMissing, ensure_go
+
+STEP_DEADLINE = 3600.0
+"""Seconds that one program's build may take: a slow proxy on a slow machine, but not for ever."""
+
+
+class BuildFailed(RuntimeError):
+    """A program could not be built; the message carries the tail of what Go said."""
+
+
+def ensure_binaries() -> Binaries:
+    """The bed's programs, built when they are not at hand; a second process waits for the first one's build.
+
+    Raises GoMissing without a Go tool chain and BuildFailed when Go refuses.
+    """
+    found = Binaries.locate()
+    if found is not None:
+        return found
+    target = built_folder()
+    say(f"building Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION} into {target / 'bin'}")
+    with exclusive(target.parent):
+        if not target.exists():
+            _build(target)
+    found = Binaries.locate()
+    if found is None:
+        raise BuildFailed(f"{target} is there but incomplete: delete it and build again")
+    return found
+
+
+def _build(target: Path) -> None:
+    go = ensure_go()
+    say(f"tool chain: {go}")
+    with atomic_folder(target) as scratch, tempfile.TemporaryDirectory(prefix="paddock-build-") as copy:
+        modules = Path(copy) / "go"
+        shutil.copytree(GO_MODULES, modules)
+        for recipe in RECIPES:
+            started = time.monotonic()
+            _build_program(go, modules / recipe.module, recipe, scratch / "bin" / recipe.program)
+            megabytes = (scratch / "bin" / recipe.program).stat().st_size / 1e6
+            say(f"{recipe.program}: {megabytes:.0f} MB in {time.monotonic() - started:.0f} s")
+
+
+def _build_program(go: Path, module: Path, recipe: Recipe, output: Path) -> None:
+    output.parent.mkdir(exist_ok=True)
+    stamps = [f"-X {name}={value}" for name, value in recipe.stamps]
+    command = [str(go), "build", "-p", "2", "-trimpath", "-buildvcs=false", "-mod=readonly"]
+    command += ["-ldflags", " ".join(["-s", "-w", *stamps]), "-o", str(output), recipe.package]
+    done = subprocess.run(
+        command, cwd=module, env=_environment(), capture_output=True, text=True, timeout=STEP_DEADLINE, check=False
+    )
+    if done.returncode != 0:
+        raise BuildFailed(f"go build {recipe.package} failed:\n{done.stderr[-4000:]}")
+
+
+def _environment() -> dict[str, str]:
+    """The caller's environment (GOFLAGS, GOPROXY, caches), less what would change the result."""
+    fixed = {
+        "CGO_ENABLED": "0",  # static, so that the programs run in images that hold nothing else
+        "GOTOOLCHAIN": "local",  # never fetch another tool chain behind our back
+        "GOWORK": "off",
+    }
+    return {**os.environ, **fixed}
+
+
+def say(line: str) -> None:
+    """One line of progress, at once, for a person who waits."""
+    print(f"bed: {line}", flush=True)
+
+
+def main() -> int:
+    """Entry of ``python -m tests.bed.build``; 0 when the programs are at hand."""
+    started = time.monotonic()
+    try:
+        binaries = ensure_binaries()
+    except (GoMissing, BuildFailed, FileNotFoundError) as error:
+        print(f"bed: {error}", file=sys.stderr)
+        return 1
+    say(f"ready in {time.monotonic() - started:.0f} s: {binaries.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
