@@ -34,7 +34,7 @@ class Recipe:
 # Without these stamps a Kubernetes program says v0.0.0-master+$Format:%H$, and clients that look at the version
 # refuse or take wrong turns. kube-apiserver reads component-base's copy, kubectl's User-Agent client-go's.
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
-_KUBERNETES_STAMPS = tuple(
+_STAMPS = tuple(
     (f"{package}.{name}", value)
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     for name, value in (
@@ -48,9 +48,9 @@ _KUBERNETES_STAMPS = tuple(
 )
 
 RECIPES = (
-    Recipe("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES_STAMPS),
-    Recipe("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES_STAMPS),
-    Recipe("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES_STAMPS),
+    Recipe("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _STAMPS),
+    Recipe("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _STAMPS),
+    Recipe("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", _STAMPS),
     Recipe("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
 )
 

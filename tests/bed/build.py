@@ -1,8 +1,8 @@
-"""Builds the bed's real programs from their published Go modules: ``python -m tests.bed.build``.
+"""Brings the bed's real parts: ``python -m tests.bed.build``.
 
-What is built and where it goes is said in ``binaries``. Needs the standard library, a Go tool chain (see
-``go_toolchain``) and the Go module proxy; no C compiler. A cold build takes minutes and about 4 GB of Go's own caches, a
-second call nothing.
+Builds the Kubernetes programs and etcd from their published Go modules, and fetches cloud-init's schema; what and where
+to is said in ``binaries`` and ``cloud_init``. Needs the standard library, a Go tool chain (see ``go_toolchain``) and Go
+modules; no C compiler. A cold build takes minutes and about 4 GB of Go's own caches, a second call nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bed import cloud_init
 from tests.bed.binaries import ETCD_VERSION, GO_MODULES, KUBERNETES_VERSION, RECIPES, Binaries, Recipe, built_folder
 from tests.bed.cache import atomic_folder, exclusive
 from tests.bed.go_toolchain import GoMissing, ensure_go
@@ -87,15 +88,22 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    """Entry of ``python -m tests.bed.build``; 0 when the programs are at hand."""
+    """Entry of ``python -m tests.bed.build``; 0 when all parts that this machine can have are at hand."""
     started = time.monotonic()
     try:
-        binaries = ensure_binaries()
-    except (GoMissing, BuildFailed, FileNotFoundError) as error:
+        say(f"programs: {ensure_binaries().folder}")
+        say(_cloud_init())
+    except (GoMissing, BuildFailed, FileNotFoundError, cloud_init.CloudInitMissing) as error:
         print(f"bed: {error}", file=sys.stderr)
         return 1
-    say(f"ready in {time.monotonic() - started:.0f} s: {binaries.folder}")
+    say(f"ready in {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _cloud_init() -> str:
+    if shutil.which("apt-get") is None:
+        return "cloud-init's schema: left out, this machine has no apt"
+    return f"cloud-init's schema: {cloud_init.ensure()}"
 
 
 if __name__ == "__main__":

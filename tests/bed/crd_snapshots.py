@@ -23,7 +23,7 @@ _KEYS = "/apiextensions.k8s.io/customresourcedefinitions/"
 
 
 def restore_crds(etcd: Etcd, prefix: str, crds: Sequence[Object]) -> bool:
-    """Write the snapshot of exactly these CRDs below ``prefix`` of a server not yet started; False when none is kept."""
+    """Write the snapshot of exactly these CRDs below ``prefix``, before its server starts; False when none is kept."""
     path = _path(crds)
     if not path.exists():
         return False

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,15 @@ def wait_until_served(client: ApiClient, crds: Iterable[Object]) -> None:
         interval=0.2,
     )
     for group_version, plurals in _served(crds).items():
-        wait_for(
-            f"/apis/{group_version} to serve {', '.join(sorted(plurals))}",
-            lambda path=f"/apis/{group_version}", plurals=plurals: plurals <= _discovered(client, path),
-            seconds=INSTALL_DEADLINE,
-        )
+        what = f"/apis/{group_version} to serve {', '.join(sorted(plurals))}"
+        wait_for(what, partial(_serves, client, f"/apis/{group_version}", plurals), seconds=INSTALL_DEADLINE)
 
 
 def _established(client: ApiClient) -> set[str]:
     return {
         crd["metadata"]["name"]
         for crd in client.get(COLLECTION)["items"]
-        for condition in crd.get("status", {}).get("conditions", [])
+        for condition in crd.get("status", {}).get("conditions") or []  # null until the first one
         if condition["type"] == "Established" and condition["status"] == "True"
     }
 
@@ -119,6 +117,6 @@ def _served(crds: Iterable[Object]) -> dict[str, set[str]]:
     return served
 
 
-def _discovered(client: ApiClient, path: str) -> set[str]:
+def _serves(client: ApiClient, path: str, plurals: set[str]) -> bool:
     status, answer = client.request("GET", path)
-    return {resource["name"] for resource in answer["resources"]} if status == 200 else set()
+    return status == 200 and plurals <= {resource["name"] for resource in answer["resources"]}

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -80,10 +81,8 @@ class Bed:
 
     def stop(self) -> None:
         """End every process and remove the folder, unless it is to be kept."""
-        for manager in self._controller_managers:
-            manager.stop()
-        for server in self._servers.values():
-            server.stop()
+        with ThreadPoolExecutor() as pool:  # each takes a second or two to go
+            list(pool.map(lambda process: process.stop(), [*self._controller_managers, *self._servers.values()]))
         self._etcd.stop()
         if not self._folder_is_kept:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -32,9 +32,7 @@ def generate_key_pem() -> str:
 def public_key_pem(key_pem: str) -> str:
     """The public half of a private key."""
     public = serialization.load_pem_private_key(key_pem.encode(), None).public_key()
-    return public.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    ).decode()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 class Authority:
