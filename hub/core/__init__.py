@@ -1,0 +1,3 @@
+"""What every app stands on: base rows, the one change function, work leases, sealed fields, errors, and the access
+port.
+"""

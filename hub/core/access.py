@@ -1,0 +1,98 @@
+"""The access port: who acts, where, and the questions lower apps may ask without knowing roles.
+
+``hub.access`` implements ``AccessPolicy`` and installs it when Django is ready. Until something is installed
+everything is refused.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+
+ActorKind = Literal["user", "service_account", "system"]
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScope:
+    """What an API token narrows its owner's rights to; None means "not narrowed"."""
+
+    read_only: bool = False
+    verbs: frozenset[str] | None = None
+    projects: frozenset[UUID] | None = None
+    clusters: frozenset[UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something. ``token_id`` names the API token he came with; ``tenant_ids`` the tenants he belongs to."""
+
+    kind: ActorKind
+    id: UUID | None
+    name: str
+    token_id: UUID | None = None
+    tenant_ids: frozenset[UUID] = field(default_factory=frozenset)
+    token_scope: TokenScope | None = None
+
+
+SYSTEM = Actor(kind="system", id=None, name="system")
+"""The hub itself: reconcilers, watchers, housekeeping."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessScope:
+    """Where something is done. All None is the hub itself."""
+
+    tenant_id: UUID | None = None
+    project_id: UUID | None = None
+    cluster_id: UUID | None = None
+
+
+HUB_SCOPE = AccessScope()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``reason`` is for the audit row and the log, not for the one refused."""
+
+    allowed: bool
+    reason: str
+
+
+class AccessPolicy(Protocol):
+    """What ``hub.access`` answers. ``verb`` and ``resource`` are names of its permission table."""
+
+    def visible_to(self, queryset: QuerySet[ModelT], actor: Actor, verb: str) -> QuerySet[ModelT]: ...
+
+    def can(self, actor: Actor, verb: str, resource: str, scope: AccessScope) -> Decision: ...
+
+
+class _NothingInstalled:
+    def visible_to(self, queryset: QuerySet[ModelT], actor: Actor, verb: str) -> QuerySet[ModelT]:
+        return queryset.none()
+
+    def can(self, actor: Actor, verb: str, resource: str, scope: AccessScope) -> Decision:
+        return Decision(False, "no access policy is installed")
+
+
+_installed: AccessPolicy = _NothingInstalled()
+
+
+def install_policy(policy: AccessPolicy) -> None:
+    """Called once, by ``hub.access`` when Django is ready."""
+    global _installed
+    _installed = policy
+
+
+def policy() -> AccessPolicy:
+    return _installed
+
+
+def visible_to(queryset: QuerySet[ModelT], actor: Actor, verb: str = "list") -> QuerySet[ModelT]:
+    """The rows of ``queryset`` that the actor may see for this verb."""
+    return _installed.visible_to(queryset, actor, verb)
+
+
+def can(actor: Actor, verb: str, resource: str, scope: AccessScope = HUB_SCOPE) -> Decision:
+    return _installed.can(actor, verb, resource, scope)

@@ -1,0 +1,1 @@
+"""Long work that a client can watch: its steps, progress, log lines and end."""
