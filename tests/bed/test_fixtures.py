@@ -26,10 +26,11 @@ def run(folder: Path, **environment: str) -> list[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_parts.py").write_text(TESTS)
     (folder / "pytest.ini").write_text("[pytest]\n")
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PADDOCK_", "PYTEST_"))}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rsf", "-p", "no:cacheprovider", "-p", "no:django", str(folder)],
-        env={**clean, "PADDOCK_CACHE": str(folder / "cache"), "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**clean, "PADDOCK_CACHE": str(folder / "cache"), "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=60,
