@@ -9,38 +9,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import urlencode
+from typing import Any, Self
 
+from kube import verbs
 from kube.credentials import Credentials
 from kube.errors import Expired, Garbled, NotFound, error_from_response
 from kube.guard import AddressGuard
-from kube.resources import SELF_SUBJECT_ACCESS_REVIEWS, SERVICE_ACCOUNTS, Object, Resource, namespace_of
+from kube.resources import Object, Resource
 from kube.transport import Transport
 from kube.wire import (
-    APPLY_TYPE,
     JSON,
     MAX_RESPONSE_BYTES,
     PAGE_SIZE,
-    PATCH_TYPES,
     Page,
     Query,
-    check_path,
+    decode_access,
     decode_body,
+    decode_groups,
     decode_page,
+    decode_token,
     encode_body,
+    encode_target,
     expect_object,
-    list_query,
-    query_pairs,
     request_headers,
-    typed,
 )
 
 LIST_RESTARTS = 3
 
 # Named here, because inside the class `list` is the verb.
 Objects = list[Object]
-JsonPatch = list[dict[str, Any]]
 ServedGroups = dict[str, list[str]]
 
 
@@ -74,7 +71,7 @@ class KubeClient:
         self.close()
 
     def close(self) -> None:
-        """Closes idle connections. A request of another thread that is under way is not cut off."""
+        """Closes idle connections; a request of another thread that is under way is not cut off."""
         self._transport.close()
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
@@ -97,13 +94,12 @@ class KubeClient:
     ) -> Objects:
         """All objects, read in pages. When the snapshot expires on the way, it starts again (FLT-21): the result is
         one moment's whole list or an error, never a part."""
-        for attempt in range(1, LIST_RESTARTS + 1):
+        for _ in range(LIST_RESTARTS - 1):
             try:
                 return self._list_once(resource, namespace, label_selector, field_selector)
             except Expired:
-                if attempt == LIST_RESTARTS:
-                    raise
-        raise AssertionError("unreachable")
+                continue
+        return self._list_once(resource, namespace, label_selector, field_selector)
 
     def _list_once(
         self, resource: Resource, namespace: str | None, label_selector: str | None, field_selector: str | None
@@ -123,7 +119,7 @@ class KubeClient:
             if page.continue_token is None:
                 return items
             if page.continue_token == token:
-                raise Garbled("The list continues where it was")
+                raise Garbled("The list does not go on")
             token = page.continue_token
 
     def list_page(
@@ -137,37 +133,41 @@ class KubeClient:
         field_selector: str | None = None,
     ) -> Page:
         """One page. Raises Expired when ``continue_token`` is too old."""
-        query = list_query(
-            label_selector=label_selector, field_selector=field_selector, limit=limit, continue_token=continue_token
+        call = verbs.build_list(
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            limit=limit,
+            continue_token=continue_token,
         )
-        return decode_page(resource, self.call("GET", resource.path(namespace), query=query))
+        return decode_page(resource, self._run(call))
 
     def create(self, resource: Resource, obj: Object, *, dry_run: bool = False) -> Object:
         """Raises AlreadyExists when the name is taken."""
-        namespace = self._required_namespace(resource, obj)
-        query = self._write_query(dry_run=dry_run)
-        return expect_object(self.call("POST", resource.path(namespace), query=query, body=typed(resource, obj)))
+        call = verbs.build_create(resource, obj, manager=self._field_manager, dry_run=dry_run)
+        return expect_object(self._run(call))
 
     def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
         """Writes the whole object; a resourceVersion in it is a precondition (Conflict when it is not the latest)."""
-        path = resource.path(namespace_of(obj), self._required_name(obj), subresource)
-        return expect_object(self.call("PUT", path, query=self._write_query(), body=typed(resource, obj)))
+        call = verbs.build_replace(resource, obj, manager=self._field_manager, subresource=subresource)
+        return expect_object(self._run(call))
 
     def patch(
         self,
         resource: Resource,
         name: str,
-        body: Object | JsonPatch,
+        body: verbs.PatchBody,
         namespace: str | None = None,
         *,
         subresource: str | None = None,
-        kind: Literal["merge", "json"] = "merge",
+        kind: verbs.PatchKind = "merge",
     ) -> Object:
         """A JSON merge patch (RFC 7396) or JSON patch (RFC 6902). uid and resourceVersion in a merge patch's metadata
         are preconditions."""
-        path = resource.path(namespace, name, subresource)
-        content_type = PATCH_TYPES[kind]
-        return expect_object(self.call("PATCH", path, query=self._write_query(), body=body, content_type=content_type))
+        manager = self._field_manager
+        call = verbs.build_patch(resource, name, body, namespace, manager=manager, subresource=subresource, kind=kind)
+        return expect_object(self._run(call))
 
     def apply(
         self,
@@ -180,10 +180,9 @@ class KubeClient:
     ) -> Object:
         """Server-side apply: creates or changes; the fields in ``obj`` are this field manager's from then on. Without
         ``force``, Conflict when another manager owns one of them."""
-        path = resource.path(namespace_of(obj), self._required_name(obj), subresource)
-        query = {**self._write_query(dry_run=dry_run), "force": force}
-        body = typed(resource, obj)
-        return expect_object(self.call("PATCH", path, query=query, body=body, content_type=APPLY_TYPE))
+        manager = self._field_manager
+        call = verbs.build_apply(resource, obj, manager=manager, force=force, subresource=subresource, dry_run=dry_run)
+        return expect_object(self._run(call))
 
     def delete(
         self,
@@ -193,21 +192,24 @@ class KubeClient:
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        propagation: verbs.Propagation = "Background",
         grace_seconds: int | None = None,
     ) -> bool:
         """Asks for deletion; True when the object was there (finalizers may keep it for a while), False when not.
 
         ``uid`` and ``resource_version`` are preconditions: Conflict when the object is another one by now.
         """
-        preconditions = {"uid": uid, "resourceVersion": resource_version}
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid is not None or resource_version is not None:
-            options["preconditions"] = {key: value for key, value in preconditions.items() if value is not None}
-        if grace_seconds is not None:
-            options["gracePeriodSeconds"] = grace_seconds
+        call = verbs.build_delete(
+            resource,
+            name,
+            namespace,
+            uid=uid,
+            resource_version=resource_version,
+            propagation=propagation,
+            grace_seconds=grace_seconds,
+        )
         try:
-            self.call("DELETE", resource.path(namespace, name), body=options)
+            self._run(call)
         except NotFound:
             return False
         return True
@@ -225,9 +227,7 @@ class KubeClient:
     ) -> Any:
         """Any request: subresources, discovery, health. Answers decoded JSON (None when the body is empty), or text
         when ``accept`` is not JSON."""
-        pairs = query_pairs(query)
-        target = check_path(path) + (f"?{urlencode(pairs)}" if pairs else "")
-        payload = encode_body(body)
+        target, payload = encode_target(path, query), encode_body(body)
         headers = [*self._headers, ("Accept", accept)]
         if payload is not None:
             headers.append(("Content-Type", content_type))
@@ -242,17 +242,7 @@ class KubeClient:
 
     def api_groups(self) -> ServedGroups:
         """Served API groups with their versions, the preferred one first; "" is the core group."""
-        core = expect_object(self.call("GET", "/api"))
-        groups = expect_object(self.call("GET", "/apis"))
-        try:
-            served = {"": [str(version) for version in core["versions"]]}
-            for group in groups["groups"]:
-                preferred = group["preferredVersion"]["version"]
-                versions = [version["version"] for version in group["versions"]]
-                served[group["name"]] = sorted(versions, key=lambda version: version != preferred)
-        except (KeyError, TypeError) as error:
-            raise Garbled("The list of API groups is malformed") from error
-        return served
+        return decode_groups(self.call("GET", "/api"), self.call("GET", "/apis"))
 
     def can_i(
         self,
@@ -263,49 +253,11 @@ class KubeClient:
         subresource: str | None = None,
     ) -> bool:
         """Whether the API would allow this to these credentials; ``namespace`` None asks for all namespaces."""
-        attributes = {
-            "verb": verb,
-            "group": resource.group,
-            "version": resource.version,
-            "resource": resource.plural,
-            "namespace": namespace,
-            "name": name,
-            "subresource": subresource,
-        }
-        asked = {key: value for key, value in attributes.items() if value is not None}
-        review = self.create(SELF_SUBJECT_ACCESS_REVIEWS, {"spec": {"resourceAttributes": asked}})
-        status = review.get("status")
-        return isinstance(status, dict) and status.get("allowed") is True
+        return decode_access(self._run(verbs.build_access_review(verb, resource, namespace, name, subresource)))
 
     def request_token(self, namespace: str, service_account: str, seconds: int) -> tuple[str, datetime]:
         """A bound token of a service account and when it expires, which the server may have made sooner or later."""
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
-        }
-        answer = expect_object(self.call("POST", SERVICE_ACCOUNTS.path(namespace, service_account, "token"), body=body))
-        try:
-            token, expires = answer["status"]["token"], datetime.fromisoformat(answer["status"]["expirationTimestamp"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise Garbled("The answer to a token request is malformed") from error
-        if not isinstance(token, str) or not token or expires.tzinfo is None:
-            raise Garbled("The answer to a token request is malformed")
-        return token, expires
+        return decode_token(self._run(verbs.build_token_request(namespace, service_account, seconds)))
 
-    def _write_query(self, *, dry_run: bool = False) -> dict[str, str | int | bool | None]:
-        return {"fieldManager": self._field_manager, "dryRun": "All" if dry_run else None}
-
-    @staticmethod
-    def _required_namespace(resource: Resource, obj: Object) -> str | None:
-        namespace = namespace_of(obj)
-        if resource.namespaced and namespace is None:
-            raise ValueError(f"{resource.kind} needs metadata.namespace")
-        return namespace
-
-    @staticmethod
-    def _required_name(obj: Object) -> str:
-        name = obj.get("metadata", {}).get("name")
-        if not isinstance(name, str):
-            raise ValueError("The object needs metadata.name")
-        return name
+    def _run(self, call: verbs.Call) -> Any:
+        return self.call(call.method, call.path, query=call.query, body=call.body, content_type=call.content_type)

@@ -8,7 +8,7 @@ it is about a document that somebody pasted and not about an answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -213,6 +213,13 @@ def error_from_status(
     return _error_class(code, reason)(
         message, code=code, reason=reason, causes=_parse_causes(details.get("causes")), retry_after=retry_after
     )
+
+
+def summary_error(failures: Sequence[KubeError]) -> KubeError:
+    """One error for several servers that were all not reached: one that may pass when any of theirs may."""
+    told = next((failure for failure in failures if failure.retryable), failures[0])
+    messages = dict.fromkeys(failure.message for failure in failures)
+    return told if len(messages) == 1 else type(told)("; ".join(messages))
 
 
 def parse_retry_after(value: object) -> float | None:

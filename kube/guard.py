@@ -126,7 +126,7 @@ class AddressGuard:
         Raises AddressRefused when there is none or the host is no plain name or address, Unavailable when the name
         is not known (now).
         """
-        literal = _host_literal(host)
+        literal = host_literal(host)
         if literal is not None:
             reason = self._refusal(literal, port)
             if reason is not None:
@@ -136,7 +136,7 @@ class AddressGuard:
 
     async def resolve_async(self, host: str, port: int) -> list[str]:
         """As ``resolve``, without blocking the event loop."""
-        if _host_literal(host) is not None:
+        if host_literal(host) is not None:
             return self.resolve(host, port)
         return await asyncio.to_thread(self.resolve, host, port)
 
@@ -191,7 +191,7 @@ class AddressGuard:
         return answer[0]
 
 
-def _host_literal(host: str) -> Address | None:
+def host_literal(host: str) -> Address | None:
     """The address that ``host`` is, None when it is a name; AddressRefused when it is neither or an odd form.
 
     The C library takes "2130706433", "0x7f.1" or "0177.0.0.1" for addresses. What follows such a form here could be

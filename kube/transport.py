@@ -21,7 +21,16 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError, SSLError
 
 from kube.credentials import Credentials, Server
-from kube.errors import AddressRefused, Garbled, KubeError, RequestTimeout, ResponseTooLarge, TlsRefused, Unavailable
+from kube.errors import (
+    AddressRefused,
+    Garbled,
+    KubeError,
+    RequestTimeout,
+    ResponseTooLarge,
+    TlsRefused,
+    Unavailable,
+    summary_error,
+)
 from kube.guard import AddressGuard
 from kube.tls import client_context
 
@@ -138,7 +147,7 @@ class Transport:
                     self._preferred = index
                     return answer
             self._forget(endpoint)
-        raise _summary(failures)
+        raise summary_error(failures)
 
     def close(self) -> None:
         for endpoint in self._endpoints:
@@ -256,11 +265,3 @@ def _body_error(error: Exception) -> KubeError:
     ):
         return Garbled("The answer is truncated")
     return Garbled("The answer broke off")
-
-
-def _summary(failures: list[KubeError]) -> KubeError:
-    """One error for all servers: one that may pass by itself when any of them may."""
-    told = next((failure for failure in failures if failure.retryable), failures[0])
-    if len({failure.message for failure in failures}) == 1:
-        return told
-    return type(told)("; ".join(failure.message for failure in failures))

@@ -1,4 +1,4 @@
-"""What the two clients put on the wire and take off it; neither of them opens anything here.
+"""How requests are written and answers are read, for both clients; nothing is sent here.
 
 Headers, query parameters and bodies of requests; objects, pages and watch events of answers, checked for their shape,
 because a member cluster may answer anything.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import orjson
 
@@ -23,8 +24,6 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """A page of 500 objects of 100 KiB; the API refuses single objects beyond 1.5 MiB."""
 PAGE_SIZE = 500
 JSON = "application/json"
-PATCH_TYPES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json"}
-APPLY_TYPE = "application/apply-patch+yaml"  # JSON is YAML; the newer +cbor and +json names are not known everywhere
 
 Query = Mapping[str, str | int | bool | None]
 """Query parameters; None leaves one out, True is "true"."""
@@ -78,27 +77,14 @@ def check_path(path: str) -> str:
     return path
 
 
-def query_pairs(query: Query | None) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for key, value in (query or {}).items():
-        if value is not None:
-            pairs.append((key, ("true" if value else "false") if isinstance(value, bool) else str(value)))
-    return pairs
+def encode_target(path: str, query: Query | None) -> str:
+    """Path and query string of a request."""
+    pairs = [(key, _query_value(value)) for key, value in (query or {}).items() if value is not None]
+    return check_path(path) + (f"?{urlencode(pairs)}" if pairs else "")
 
 
-def list_query(
-    *,
-    label_selector: str | None,
-    field_selector: str | None,
-    limit: int | None = None,
-    continue_token: str | None = None,
-) -> Query:
-    return {
-        "labelSelector": label_selector or None,
-        "fieldSelector": field_selector or None,
-        "limit": limit,
-        "continue": continue_token,
-    }
+def _query_value(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def encode_body(body: object) -> bytes | None:
@@ -122,18 +108,6 @@ def expect_object(answer: Any) -> Object:
     if not isinstance(answer, dict):
         raise Garbled("The answer is not an object")
     return answer
-
-
-def typed(resource: Resource, obj: Object) -> Object:
-    """``obj`` with apiVersion and kind, which a list's items lack and callers may leave out.
-
-    Raises ValueError when it says it is something else.
-    """
-    if obj.get("kind", resource.kind) != resource.kind or obj.get("apiVersion", resource.api_version) != (
-        resource.api_version
-    ):
-        raise ValueError(f"{obj.get('apiVersion')} {obj.get('kind')} is not a {resource.api_version} {resource.kind}")
-    return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
 
 
 def decode_page(resource: Resource, answer: Any) -> Page:
@@ -175,3 +149,34 @@ def decode_watch_line(line: bytes) -> WatchEvent:
     if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK") or not isinstance(obj.get("metadata"), dict):
         raise Garbled("The watch sent an event of an unknown kind")
     return WatchEvent(kind, obj)
+
+
+def decode_token(answer: Any) -> tuple[str, datetime]:
+    """The token of a TokenRequest's answer and when it expires."""
+    status = expect_object(answer).get("status")
+    try:
+        token, expires = status["token"], datetime.fromisoformat(status["expirationTimestamp"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Garbled("The answer to a token request is malformed") from error
+    if not isinstance(token, str) or not token or expires.tzinfo is None:
+        raise Garbled("The answer to a token request is malformed")
+    return token, expires
+
+
+def decode_access(answer: Any) -> bool:
+    """Whether an access review says yes."""
+    status = expect_object(answer).get("status")
+    return isinstance(status, dict) and status.get("allowed") is True
+
+
+def decode_groups(core: Any, named: Any) -> dict[str, list[str]]:
+    """The answers of ``/api`` and ``/apis`` as group to versions, the preferred one first; "" is the core group."""
+    try:
+        served = {"": [str(version) for version in core["versions"]]}
+        for group in named["groups"]:
+            preferred = group["preferredVersion"]["version"]
+            versions = [str(version["version"]) for version in group["versions"]]
+            served[str(group["name"])] = sorted(versions, key=lambda version: version != preferred)
+    except (KeyError, TypeError) as error:
+        raise Garbled("The list of API groups is malformed") from error
+    return served
