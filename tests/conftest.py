@@ -97,6 +97,18 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         connection.close()  # the setting counts for new sessions
 
 
+@pytest.fixture(scope="session")
+def pumps(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The table of ``tests.rows.Pump``. Goes with ``db`` or ``transactional_db``."""
+    from tests.rows import Pump
+
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        editor.create_model(Pump)
+    yield
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        editor.delete_model(Pump)
+
+
 @pytest.fixture
 def database_url(transactional_db: None) -> str:
     """The test database as DATABASE_URL of a child process; what the test writes is committed and seen there."""

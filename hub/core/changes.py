@@ -137,7 +137,7 @@ def _guards(claim: "Claim[Any] | None", expected_version: int | None) -> dict[st
 
 
 def _refusal(row: Record, claim: "Claim[Any] | None", expected_version: int | None) -> Exception:
-    if claim is not None and not _manager(row).filter(pk=row.pk, fence=claim.fence).exists():
+    if claim is not None and not _manager(row).filter(pk=row.pk, **_guards(claim, None)).exists():
         return LostClaim(f"{row.object_kind} {row.pk}: fence {claim.fence} is no longer the latest")
     return StaleVersion(row, expected_version)
 

@@ -44,18 +44,18 @@ class Environment(BaseSettings):
         validation_alias="DATABASE_URL",
     )
     redis_url: str | None = _secret(
-        "Redis or Valkey that carries task hints: `redis://`, `rediss://` or `unix:///path`. It may lose everything at any "
-        "time; use the `noeviction` policy.",
+        "Redis or Valkey that carries task hints: `redis://`, `rediss://` or `unix:///path`. "
+        "It may lose everything at any time; use the `noeviction` policy.",
         validation_alias="REDIS_URL",
     )
     keys_file: Path | None = Field(
         default=None,
-        description="File of master keys, token peppers and the signing key (JSON, mode 0600). Keep it out of the database's "
-        "backup: whoever has both reads every stored secret.",
+        description="File of master keys, token peppers and the signing key (JSON, mode 0600). "
+        "Keep it out of the database's backup: whoever has both reads every stored secret.",
     )
     home: Path = Field(
         default_factory=_default_home,
-        description="Folder for state of a single-machine installation (embedded databases, sockets, own certificates).",
+        description="Folder for state of a single-machine installation: embedded databases, sockets, own certificates.",
     )
     cache: Path = Field(
         default=Path("~/.cache/paddock"),
@@ -71,7 +71,7 @@ class Environment(BaseSettings):
     )
     web_socket: Path | None = Field(
         default=None,
-        description="Unix socket between the public port and the REST server. Default: `run/web.sock` in `PADDOCK_HOME`.",
+        description="Unix socket between public port and REST server. Default: `run/web.sock` in `PADDOCK_HOME`.",
     )
     tls_cert_file: Path | None = Field(
         default=None, description="Certificate chain (PEM) of the public port; goes with `PADDOCK_TLS_KEY_FILE`."
@@ -79,12 +79,12 @@ class Environment(BaseSettings):
     tls_key_file: Path | None = Field(default=None, description="Private key (PEM) of the public port.")
     tls_ca_file: Path | None = Field(
         default=None,
-        description="CA certificate (PEM) that clients of the public port need; written into downloaded kubeconfigs. Not set: "
-        "clients trust the certificate by their own store.",
+        description="CA certificate (PEM) that clients of the public port need; written into downloaded kubeconfigs. "
+        "Not set: clients trust the certificate by their own store.",
     )
     address_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses the hub may connect to although they are refused by default (loopback, link-local, ...): "
+        description="Addresses the hub may connect to although refused by default (loopback, link-local, ...): "
         "comma-separated networks with an optional port, `127.0.0.0/8:6443`.",
     )
     address_deny: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -109,8 +109,7 @@ def key_ring() -> KeyRing:
 
 def ensure_keys_file(path: Path) -> None:
     """Writes a keys file of fresh random keys, mode 0600, unless there is one. An existing file is never touched."""
-    fresh = lambda: base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()  # noqa: E731
-    document = {"keys": {"k1": fresh()}, "peppers": {"p1": fresh()}, "signing": fresh()}
+    document = {"keys": {"k1": _fresh_key()}, "peppers": {"p1": _fresh_key()}, "signing": _fresh_key()}
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -121,3 +120,7 @@ def ensure_keys_file(path: Path) -> None:
         pass
     finally:
         partial.unlink()
+
+
+def _fresh_key() -> str:
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()

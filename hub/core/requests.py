@@ -22,7 +22,8 @@ class RequestContext:
     source_ip: str = ""
 
 
-_context: ContextVar[RequestContext] = ContextVar("paddock_request", default=RequestContext())
+NO_REQUEST = RequestContext()
+_context: ContextVar[RequestContext] = ContextVar("paddock_request", default=NO_REQUEST)
 
 
 def request_context() -> RequestContext:

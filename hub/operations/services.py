@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from hub.core.access import Actor
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.core.logs import mask_secrets
+from hub.core.models import Record
 from hub.core.requests import request_context
 
 from .models import FINAL_STATES, TRANSITIONS, Level, LogLine, Operation, State
@@ -33,7 +34,7 @@ define("operation.finished", 409, "The operation has already ended")
 def start(
     actor: Actor,
     kind: str,
-    target: models.Model,
+    target: Record,
     *,
     tenant_id: UUID | None = None,
     project_id: UUID | None = None,
@@ -42,10 +43,10 @@ def start(
     """Records that long work on ``target`` begins; ``steps`` are the names known beforehand, in order."""
     operation = Operation(
         kind=kind,
-        target_kind=getattr(target, "object_kind", target._meta.model_name),
+        target_kind=target.object_kind,
         target_id=target.pk,
         target_name=str(getattr(target, "name", "")),
-        tenant_id=tenant_id or getattr(target, "owning_tenant_id", None),
+        tenant_id=tenant_id or target.owning_tenant_id,
         project_id=project_id or getattr(target, "project_id", None),
         actor_kind=actor.kind,
         actor_id=actor.id,
@@ -145,11 +146,9 @@ def delete_finished_older_than(age: timedelta, *, batch: int = 5000) -> int:
     horizon = timezone.now() - age
     operations = Operation.objects.filter(finished_at__lt=horizon).order_by("finished_at").values("pk")[:batch]
     lines = LogLine.objects.filter(at__lt=horizon).order_by("at").values("pk")[:batch]
-    deleted = [
-        queryset.filter(pk__in=old).delete()[0]
-        for queryset, old in ((Operation.objects, operations), (LogLine.objects, lines))
-    ]
-    return sum(deleted)
+    deleted_operations, _ = Operation.objects.filter(pk__in=operations).delete()
+    deleted_lines, _ = LogLine.objects.filter(pk__in=lines).delete()
+    return deleted_operations + deleted_lines
 
 
 def _locked(operation_id: UUID) -> Operation:
