@@ -5,7 +5,7 @@ It guards the write, raises the row's version, leaves a ``Change`` hint and noti
 rows is ``hub.core.work``; what a change means is the caller's business.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -143,18 +143,20 @@ def _refusal(row: Record, claim: "Claim[Any] | None", expected_version: int | No
 
 
 def _values(row: Record, names: Iterable[str]) -> dict[str, Any]:
-    fields = [row._meta.get_field(name) for name in names]
-    if any(field.name == "tenant" for field in fields):
-        fields = [*fields, *_take_along_secrets(row)]
-    return {field.name: field.pre_save(row, False) for field in fields if isinstance(field, models.Field)}
+    fields = [field for field in map(row._meta.get_field, names) if isinstance(field, models.Field)]
+    if any(field.attname == "tenant_id" for field in fields):
+        fields += _take_secrets_along(row)
+    return {field.name: field.pre_save(row, False) for field in fields}
 
 
-def _take_along_secrets(row: Record) -> Sequence["models.Field[Any, Any]"]:
+def _take_secrets_along(row: Record) -> list[SealedText]:
     """A secret is bound to the row's tenant, so a row that changes hands has its secrets sealed again."""
     sealed = [field for field in row._meta.concrete_fields if isinstance(field, SealedText)]
-    before = _manager(row).select_for_update().filter(pk=row.pk).first() if sealed else None
-    for field in sealed if before is not None else ():
-        setattr(row, field.attname, getattr(before, field.attname).reveal())
+    if sealed:
+        before = _manager(row).select_for_update().filter(pk=row.pk).first()
+        for field in sealed:
+            if before is not None and getattr(row, field.attname).is_stored:
+                setattr(row, field.attname, getattr(before, field.attname).reveal())
     return sealed
 
 

@@ -50,6 +50,11 @@ class Sealed:
         self._field = field
         self._raw = raw
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether this is what the column holds, rather than a text assigned since."""
+        return isinstance(self._raw, Ciphertext)
+
     def reveal(self) -> str:
         """The text; "" when there is none. Raises HubError ``secret.unreadable``."""
         if isinstance(self._raw, _Plaintext):
