@@ -10,18 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
 
 from kube.aio import AsyncKubeClient
 from kube.errors import Expired, Garbled, KubeError
 from kube.metadata import ObjectMeta, read_metadata
 from kube.resources import Object, Resource
-from kube.wire import PAGE_SIZE, WatchEvent
+from kube.wire import PAGE_SIZE
+
+QUIET_SECONDS = 5.0
+"""A watch without events that held at least so long was a good one."""
 
 OnEvent = Callable[[str, Object], Awaitable[None]]
 OnSync = Callable[[], Awaitable[None]]
 OnError = Callable[[KubeError], Awaitable[None]]
+
+_Change = tuple[str, Object]
+_SYNCED: _Change = ("SYNCED", {})
 
 
 async def reflect(
@@ -47,141 +57,151 @@ async def reflect(
     been delivered. ``on_error`` hears of each failure that is retried, with backoff and jitter.
 
     Raises the first KubeError that is not retryable (revoked rights, a kind that is not served): only the caller can
-    know what to change. What a callback raises ends it too.
+    know what to change. What a callback raises ends it too, whatever it is.
     """
-    reflection = _Reflection(
-        client, resource, namespace, label_selector, field_selector, on_event, on_sync, idle_timeout, watch_seconds
-    )
-    backoff = _Backoff(min_backoff, max_backoff)
-    while True:
-        try:
-            await reflection.advance()
-        except Expired as error:
-            reflection.version = None
-            await _report(on_error, error)
-            await backoff.wait(error)
-        except KubeError as error:
-            if not error.retryable:
-                raise
-            await _report(on_error, error)
-            await backoff.wait(error)
-        else:
-            # A server that ends every watch at once must not be asked in a loop without a pause.
-            if reflection.moved:
-                backoff.reset()
+    source = _Source(client, resource, namespace, label_selector, field_selector, watch_seconds, idle_timeout)
+    reflection = _Reflection(source, on_error, _Backoff(min_backoff, max_backoff))
+    async with aclosing(reflection.changes()) as changes:
+        async for change in changes:
+            if change is _SYNCED:
+                await on_sync()
             else:
-                await backoff.wait(None)
+                await on_event(*change)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is listed and watched."""
+
+    client: AsyncKubeClient
+    resource: Resource
+    namespace: str | None
+    label_selector: str | None
+    field_selector: str | None
+    watch_seconds: int
+    idle_timeout: float
 
 
 class _Reflection:
-    """What has been seen of one kind, and the two ways to see more."""
+    """What has been seen of a source, and how to see more of it.
 
-    def __init__(
-        self,
-        client: AsyncKubeClient,
-        resource: Resource,
-        namespace: str | None,
-        label_selector: str | None,
-        field_selector: str | None,
-        on_event: OnEvent,
-        on_sync: OnSync,
-        idle_timeout: float,
-        watch_seconds: int,
-    ) -> None:
-        self._client = client
-        self._resource = resource
-        self._namespace = namespace
-        self._label_selector = label_selector
-        self._field_selector = field_selector
-        self._on_event = on_event
-        self._on_sync = on_sync
-        self._idle_timeout = idle_timeout
-        self._watch_seconds = watch_seconds
+    A change counts as seen when the consumer comes back for the next one.
+    """
+
+    def __init__(self, source: _Source, on_error: OnError | None, backoff: _Backoff) -> None:
+        self._source = source
+        self._on_error = on_error
+        self._backoff = backoff
         self._known: dict[tuple[str, str], ObjectMeta] = {}
-        self.version: str | None = None
-        """Where the next watch begins; None asks for a list first."""
-        self.moved = False
-        """Whether the last ``advance`` brought anything."""
+        self._version: str | None = None  # where the next watch begins; None asks for a list first
 
-    async def advance(self) -> None:
-        """One list, or one watch to its end."""
-        self.moved = False
-        if self.version is None:
-            self.version = await self._list()
-            self.moved = True
-        else:
-            await self._watch(self.version)
+    async def changes(self) -> AsyncGenerator[_Change, None]:
+        """Lists and watches in turn, for ever."""
+        while True:
+            failure: KubeError | None = None
+            try:
+                async with aclosing(self._list() if self._version is None else self._watch()) as changes:
+                    async for change in changes:
+                        yield change
+            except KubeError as error:
+                if not error.retryable:
+                    raise
+                failure = error
+            if failure is not None:
+                if isinstance(failure, Expired):
+                    self._version = None
+                if self._on_error is not None:
+                    await self._on_error(failure)
+                await self._backoff.wait(failure.retry_after)
 
-    async def _list(self) -> str:
-        """Delivers the difference to what is known and returns the list's resourceVersion.
+    async def _list(self) -> AsyncGenerator[_Change, None]:
+        """The difference to what is known.
 
-        Additions and changes are delivered page by page; deletions only when the list is whole, for an object of a
-        page that did not come is not deleted.
+        Additions and changes are told page by page; deletions only when the list is whole, for an object of a page
+        that did not come is not deleted.
         """
         listed: set[tuple[str, str]] = set()
         token: str | None = None
         while True:
-            page = await self._client.list_page(
-                self._resource,
-                self._namespace,
+            page = await self._source.client.list_page(
+                self._source.resource,
+                self._source.namespace,
                 limit=PAGE_SIZE,
                 continue_token=token,
-                label_selector=self._label_selector,
-                field_selector=self._field_selector,
+                label_selector=self._source.label_selector,
+                field_selector=self._source.field_selector,
             )
             for obj in page.items:
-                listed.add(await self._observe(obj))
+                meta = read_metadata(obj)
+                listed.add(meta.key)
+                for change in self._differences(meta, obj):
+                    yield change
+                self._remember(meta)
             if page.continue_token is None:
                 break
             if page.continue_token == token:
                 raise Garbled("The list does not go on")
             token = page.continue_token
         for key in self._known.keys() - listed:
-            await self._lose(key)
-        await self._on_sync()
-        return page.resource_version
+            yield self._deletion(key)
+            del self._known[key]
+        yield _SYNCED
+        self._version = page.resource_version
 
-    async def _watch(self, version: str) -> None:
-        watch = self._client.watch(
-            self._resource,
-            self._namespace,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-            resource_version=version,
-            timeout_seconds=self._watch_seconds,
-            idle_timeout=self._idle_timeout,
+    async def _watch(self) -> AsyncGenerator[_Change, None]:
+        """Changes until the server ends the watch."""
+        began = time.monotonic()
+        quiet = True
+        watch = self._source.client.watch(
+            self._source.resource,
+            self._source.namespace,
+            label_selector=self._source.label_selector,
+            field_selector=self._source.field_selector,
+            resource_version=self._version,
+            timeout_seconds=self._source.watch_seconds,
+            idle_timeout=self._source.idle_timeout,
         )
         async with aclosing(watch) as events:
             async for event in events:
-                await self._take(event)
-                self.moved = True
+                quiet = False
+                self._backoff.reset()
+                meta = read_metadata(event.object)
+                if event.type == "DELETED":
+                    yield ("DELETED", event.object)
+                    self._known.pop(meta.key, None)
+                elif event.type != "BOOKMARK":
+                    for change in self._differences(meta, event.object):
+                        yield change
+                    self._remember(meta)
+                self._version = meta.resource_version or self._version
+        if quiet and time.monotonic() - began < QUIET_SECONDS:
+            await self._backoff.wait(None)  # a server that ends every watch at once is not asked without a pause
 
-    async def _take(self, event: WatchEvent) -> None:
-        meta = read_metadata(event.object)
-        if event.type == "DELETED":
-            self._known.pop(meta.key, None)
-            await self._on_event("DELETED", event.object)
-        elif event.type != "BOOKMARK":
-            await self._observe(event.object)
-        # After the delivery: what was not delivered is asked for again.
-        if meta.resource_version:
-            self.version = meta.resource_version
-
-    async def _observe(self, obj: Object) -> tuple[str, str]:
-        """Delivers an object that is there, when it is new or changed; returns its key."""
-        meta = read_metadata(obj)
+    def _differences(self, meta: ObjectMeta, obj: Object) -> list[_Change]:
+        """What an object that is there changes: nothing, one thing, or two when it was deleted and made anew."""
         known = self._known.get(meta.key)
-        if known is not None and known.uid != meta.uid:  # deleted and made anew while nobody looked
-            await self._lose(meta.key)
-            known = None
-        if known is None or known.resource_version != meta.resource_version:
-            self._known[meta.key] = meta
-            await self._on_event("ADDED" if known is None else "MODIFIED", obj)
-        return meta.key
+        if known is None:
+            return [("ADDED", obj)]
+        if known.uid != meta.uid:
+            return [self._deletion(meta.key), ("ADDED", obj)]
+        return [("MODIFIED", obj)] if known.resource_version != meta.resource_version else []
 
-    async def _lose(self, key: tuple[str, str]) -> None:
-        meta = self._known.pop(key)
-        await self._on_event("DELETED", _remembered(self._resource, meta))
+    def _remember(self, meta: ObjectMeta) -> None:
+        self._known[meta.key] = msgspec.structs.replace(meta, annotations=None)  # may be large, and are not told
+
+    def _deletion(self, key: tuple[str, str]) -> _Change:
+        """Of an object of which only the metadata is left."""
+        meta, resource = self._known[key], self._source.resource
+        owners = [msgspec.to_builtins(reference) for reference in meta.owner_references or ()]
+        fields = {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "uid": meta.uid,
+            "labels": meta.labels,
+            "ownerReferences": owners or None,
+        }
+        metadata = {name: value for name, value in fields.items() if value is not None}
+        return ("DELETED", {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
 
 
 class _Backoff:
@@ -195,33 +215,7 @@ class _Backoff:
     def reset(self) -> None:
         self._current = self._shortest
 
-    async def wait(self, error: KubeError | None) -> None:
-        asked = error.retry_after if error is not None and error.retry_after is not None else 0.0
-        await asyncio.sleep(asked + random.uniform(0, self._current))  # noqa: S311  # spreading, not secrecy
+    async def wait(self, asked: float | None) -> None:
+        """At least ``asked`` seconds, when the server asked for some."""
+        await asyncio.sleep((asked or 0.0) + random.uniform(0, self._current))  # noqa: S311  # spreading, not secrecy
         self._current = min(self._current * 2, self._longest)
-
-
-async def _report(on_error: OnError | None, error: KubeError) -> None:
-    if on_error is not None:
-        await on_error(error)
-
-
-def _remembered(resource: Resource, meta: ObjectMeta) -> Object:
-    """A deleted object of which only the metadata is left."""
-    metadata: Object = {"name": meta.name, "uid": meta.uid}
-    if meta.namespace is not None:
-        metadata["namespace"] = meta.namespace
-    if meta.labels is not None:
-        metadata["labels"] = meta.labels
-    if meta.owner_references is not None:
-        metadata["ownerReferences"] = [
-            {
-                "apiVersion": owner.api_version,
-                "kind": owner.kind,
-                "name": owner.name,
-                "uid": owner.uid,
-                "controller": owner.controller,
-            }
-            for owner in meta.owner_references
-        ]
-    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
