@@ -20,13 +20,17 @@ INSTALL_TIMEOUT = 1800
 def main() -> int:
     lock_file = Path(sys.argv[1])
     if sys.version_info < OLDEST_PYTHON:
-        return refuse(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed. PYTHON=/path/to/python3.11 names another.")
+        return refuse(
+            f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed. PYTHON=/path/to/python3.11 names another."
+        )
     cache = Path(os.environ.get("PADDOCK_CACHE", "~/.cache/paddock")).expanduser()
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return refuse(f"PADDOCK_CACHE: cannot write to {cache} ({error.strerror}). Name another folder.")
-    digest = hashlib.sha256(lock_file.read_bytes() + sysconfig.get_platform().encode() + sys.version.encode()).hexdigest()
+    digest = hashlib.sha256(
+        lock_file.read_bytes() + sysconfig.get_platform().encode() + sys.version.encode()
+    ).hexdigest()
     folder = cache / f"python-{lock_file.stem}-{digest[:12]}"
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two starts at once: the second waits and finds it made
@@ -39,11 +43,23 @@ def main() -> int:
 def install(folder: Path, lock_file: Path) -> None:
     started = time.monotonic()
     say(f"Installing the packages of {lock_file} into {folder} ...")
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True, check=False
+    )
     if made.returncode != 0:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        sys.exit(refuse(f"Python cannot make an environment. On Debian, as root: apt-get install -y python{version}-venv"))
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        sys.exit(
+            refuse(f"Python cannot make an environment. On Debian, as root: apt-get install -y python{version}-venv")
+        )
+    pip = [
+        str(folder / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]
     done = subprocess.run(
         [*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(lock_file)],
         timeout=INSTALL_TIMEOUT,

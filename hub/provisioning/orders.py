@@ -119,11 +119,15 @@ def check_bootstrap(guest: GuestCluster, pools: Sequence[NodePool], release: Rel
             except BootstrapInvalid as error:
                 pointer = _order_pointer(error.pointer, index, place)
                 faults.append(
-                    HubError("guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message)
+                    HubError(
+                        "guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message
+                    )
                 )
                 break
             except TypeError:
-                faults.append(HubError("guest_cluster.option_unknown", pointer=f"/pools/{index}/static_addresses/{place}"))
+                faults.append(
+                    HubError("guest_cluster.option_unknown", pointer=f"/pools/{index}/static_addresses/{place}")
+                )
                 break
     if faults:
         raise HubError("guest_cluster.invalid", causes=faults)

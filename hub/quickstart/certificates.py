@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -32,11 +33,16 @@ class ServerCertificate:
     key_file: Path
 
 
+def server_certificate_files(folder: Path) -> ServerCertificate:
+    """Where ``ensure_server_certificate`` puts its files."""
+    return ServerCertificate(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+
+
 def ensure_server_certificate(folder: Path, names: Iterable[str]) -> ServerCertificate:
     """Makes what is missing or outdated below ``folder``; ``names`` are DNS names and IP addresses of the hub."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    files = ServerCertificate(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+    files = server_certificate_files(folder)
     wanted = sorted(set(names))
     ca_cert, ca_key = _ensure_authority(files.ca_file, folder / "ca.key")
     if not _still_good(files.cert_file, ca_cert, wanted):
@@ -74,7 +80,7 @@ def _still_good(cert_file: Path, ca_cert: x509.Certificate, names: list[str]) ->
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     try:
         certificate.verify_directly_issued_by(ca_cert)
-    except Exception:  # any failure to verify means the same: issue a new one
+    except (ValueError, TypeError, InvalidSignature):
         return False
     return present == names and left > RENEW_BEFORE
 
@@ -84,7 +90,9 @@ def _issue(
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Paddock hub")])
     builder = _builder(subject, ca_cert.subject, key, SERVER_LIFETIME)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(signs=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

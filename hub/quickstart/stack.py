@@ -12,18 +12,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 from urllib.parse import urlsplit
 
-from hub.core.sealed import ensure_keys_file
+from hub.core.environment import environment, split_listen
 from kube.kubeconfig import parse_kubeconfig
 
-from .certificates import ServerCertificate, ensure_server_certificate
+from .certificates import server_certificate_files
 from .embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from .processes import ProcessFailed, ProcessGroup, manage
 
@@ -47,28 +47,16 @@ class StackSettings:
 
     @classmethod
     def from_environment(cls) -> "StackSettings":
-        listen = os.environ.get("PADDOCK_LISTEN", "127.0.0.1:8443")
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise StackError(f"PADDOCK_LISTEN: {listen!r} is not ADDRESS:PORT, for example 0.0.0.0:8443.")
-        reachable = "127.0.0.1" if host in {"0.0.0.0", "[::]"} else host  # noqa: S104  (compared, not bound)
-        url = os.environ.get("PADDOCK_URL", f"https://{reachable}:{port}").rstrip("/")
-        if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
-            raise StackError(f"PADDOCK_URL: {url!r} is not an https:// address.")
-        return cls(Path(os.environ.get("PADDOCK_HOME", default_home())).expanduser().resolve(), listen, url)
+        settings = environment()
+        return cls(settings.home, settings.listen, settings.url)
 
     @property
     def listen_host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
+        return split_listen(self.listen)[0]
 
     @property
     def listen_port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
-
-
-def default_home() -> str:
-    """Root's home is closed to the user PostgreSQL runs as, so root's state goes to /var/lib."""
-    return "/var/lib/paddock" if os.geteuid() == 0 else "~/.local/share/paddock"
+        return split_listen(self.listen)[1]
 
 
 class Stack:
@@ -98,19 +86,19 @@ class Stack:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._exit.close()
 
     def _start(self) -> None:
         self._claim_home()
         self._check_port()
-        self.certificate = self._certificate()
-        environment = self._environment(self.certificate)
-        self.processes = self._exit.enter_context(ProcessGroup(self.home / "logs", environment))
+        self.processes = self._exit.enter_context(ProcessGroup(self.home / "logs", self._environment()))
         if self.simulate:
             self._start_simulator()
         self._start_databases()
-        prepared = self.processes.run("prepare", manage("prepare"), timeout=180)
+        prepared = self.processes.run("prepare", manage("prepare", "--make-files"), timeout=180)
         self.first_password = prepared.strip() or None
         if self.simulate:
             self._await_simulator()
@@ -146,24 +134,21 @@ class Stack:
                     "Stop what holds the port, or choose another, for example PADDOCK_LISTEN=127.0.0.1:9443."
                 ) from error
 
-    def _certificate(self) -> ServerCertificate:
-        names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), str(urlsplit(self.settings.url).hostname)}
-        return ensure_server_certificate(self.home / "tls", names)
-
-    def _environment(self, certificate: ServerCertificate) -> dict[str, str]:
-        ensure_keys_file(self.home / "keys.json")
-        environment = {
+    def _environment(self) -> dict[str, str]:
+        variables = {
             "PADDOCK_HOME": str(self.home),
             "PADDOCK_URL": self.settings.url,
             "PADDOCK_LISTEN": self.settings.listen,
-            "PADDOCK_KEYS_FILE": str(self.home / "keys.json"),
             "PADDOCK_WEB_SOCKET": str(self._run_folder() / "web.sock"),
         }
+        if "PADDOCK_KEYS_FILE" not in os.environ:
+            variables["PADDOCK_KEYS_FILE"] = str(self.home / "keys.json")
         if "PADDOCK_TLS_CERT_FILE" not in os.environ:
-            environment["PADDOCK_TLS_CERT_FILE"] = str(certificate.cert_file)
-            environment["PADDOCK_TLS_KEY_FILE"] = str(certificate.key_file)
-            environment["PADDOCK_TLS_CA_FILE"] = str(certificate.ca_file)
-        return environment
+            files = server_certificate_files(self.home / "tls")
+            variables["PADDOCK_TLS_CERT_FILE"] = str(files.cert_file)
+            variables["PADDOCK_TLS_KEY_FILE"] = str(files.key_file)
+            variables["PADDOCK_TLS_CA_FILE"] = str(files.ca_file)
+        return variables
 
     def _run_folder(self) -> Path:
         folder = self.home / "run"

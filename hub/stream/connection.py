@@ -79,7 +79,9 @@ class Connection:
         try:
             return await asyncio.wait_for(self._client.reader.readuntil(b"\r\n\r\n"), timeout)
         except asyncio.LimitOverrunError:
-            self._refuse(Refusal(431, "request.head_too_large", "The request's head is too large."), "", kubernetes=False)
+            self._refuse(
+                Refusal(431, "request.head_too_large", "The request's head is too large."), "", kubernetes=False
+            )
         except (asyncio.IncompleteReadError, OSError):
             pass  # the client ended, or was silent for too long: there is nobody to tell
         return None
@@ -104,7 +106,9 @@ class Connection:
             message = f"The upstream cannot be reached: {error}."
             self._refuse(Refusal(503, "upstream.unreachable", message, 5), request_id, kubernetes=kubernetes)
         except UpstreamFailed as error:
-            self._refuse(Refusal(502, "upstream.failed", f"The upstream failed: {error}."), request_id, kubernetes=kubernetes)
+            self._refuse(
+                Refusal(502, "upstream.failed", f"The upstream failed: {error}."), request_id, kubernetes=kubernetes
+            )
         except AnswerBroken:
             self._client.writer.transport.abort()
         return False

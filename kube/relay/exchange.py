@@ -97,7 +97,9 @@ class Exchange:
     async def _send(self, link: Link) -> ResponseHead:
         """Sends head and body while listening: a server may refuse before it has read all of a body."""
         framing = self.request.framing
-        link.writer.write(render_request_head(self.request.method, self.target, [*self.headers, *self._framing_headers()]))
+        link.writer.write(
+            render_request_head(self.request.method, self.target, [*self.headers, *self._framing_headers()])
+        )
         if framing.empty:
             return await self._response_head(link)
         body = asyncio.create_task(self._send_body(link, framing))

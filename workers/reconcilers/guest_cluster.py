@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from workers.failpoints import failpoint
+from workers.outcome import Outcome
 
 from hub.core.changes import record_delete, record_update
 from hub.core.conditions import STUCK, condition, is_true, set_condition, set_phase
@@ -23,8 +25,6 @@ from hub.provisioning.guest_api import find_servers, guest_credentials
 from hub.provisioning.models import GuestCluster, Machine, NodePool
 from hub.provisioning.services import add_machine, request_machine_deletion
 from node_driver.errors import DriverError
-from workers.failpoints import failpoint
-from workers.outcome import Outcome
 from workers.reconcilers import stuck
 from workers.reconcilers.guest_progress import tell_operations
 from workers.reconcilers.machine_plan import plan_machines
@@ -127,7 +127,9 @@ def register_member(scope: GuestScope) -> float | None:
         federation.set_endpoints(guest.member, servers)
     ready = condition(guest.member, "Ready")
     done = ready is not None and ready.status == "True"
-    scope.tell(c.REGISTERED, done, c.DONE if done else (ready.reason if ready else c.WAITING), ready.message if ready else "")
+    scope.tell(
+        c.REGISTERED, done, c.DONE if done else (ready.reason if ready else c.WAITING), ready.message if ready else ""
+    )
     return None if done else LOOK_SOON
 
 
@@ -161,11 +163,15 @@ def verify_nothing_left(scope: GuestScope) -> float | None:
     scope.tell(c.DELETING, True, "Verifying")
     known = {str(pk) for pk in Machine.objects.exclude(guest=guest).values_list("pk", flat=True)}
     try:
-        views = open_driver(guest.driver, guest.infrastructure).list_owned(guest.namespace.name, str(hub_identity().hub_id))
+        views = open_driver(guest.driver, guest.infrastructure).list_owned(
+            guest.namespace.name, str(hub_identity().hub_id)
+        )
     except DriverError as error:
         scope.tell(c.DELETING, True, error.reason or type(error).__name__, error.message)
         return LOOK_LATER
-    left = [v.ref.name for v in views if v.ref.owner.machine_id not in known and v.ref.name.startswith(f"{guest.name}-")]
+    left = [
+        v.ref.name for v in views if v.ref.owner.machine_id not in known and v.ref.name.startswith(f"{guest.name}-")
+    ]
     if left:
         scope.tell(c.DELETING, True, "Verifying", "still there: " + ", ".join(sorted(left)))
         return LOOK_LATER

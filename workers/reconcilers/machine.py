@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from workers.failpoints import failpoint
+from workers.outcome import Outcome
 
 from hub.core.changes import record_delete, record_update
 from hub.core.conditions import STUCK, is_true, set_condition, set_phase
@@ -28,14 +30,11 @@ from hub.provisioning.drivers import open_driver
 from hub.provisioning.guest_api import API_PORT, find_guest_client
 from hub.provisioning.machine_bootstrap import build_bootstrap
 from hub.provisioning.models import GuestCluster, Machine
-from kube.client import KubeClient
 from kube.errors import KubeError
 from kube.resources import NODES
 from node_driver.base import NodeDriver
 from node_driver.errors import DriverError, MachineNotFound
 from node_driver.types import MachineOrder, MachinePhase, MachineRef, Owner
-from workers.failpoints import failpoint
-from workers.outcome import Outcome
 from workers.reconcilers import stuck
 
 LOOK_SOON = 1.0  # something is on its way and nothing tells us when it is there
@@ -158,7 +157,9 @@ def observe_node(scope: MachineScope) -> float | None:
             node = client.find(NODES, scope.machine.name)
         except KubeError as error:
             place = f"{scope.guest.machines.joined_servers().count()} servers, port {API_PORT}"
-            scope.tell(c.JOINED if not scope.machine.joined_at else c.NODE_READY, False, c.UNREACHABLE, f"{error} ({place})")
+            scope.tell(
+                c.JOINED if not scope.machine.joined_at else c.NODE_READY, False, c.UNREACHABLE, f"{error} ({place})"
+            )
             return LOOK_SOON if not scope.machine.joined_at else RETRY
     if node is None:
         scope.tell(c.JOINED, False, c.WAITING, "the node has not registered yet")

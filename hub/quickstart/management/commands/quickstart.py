@@ -22,8 +22,12 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--demo", action="store_true", help="simulate two Harvester clusters and order a guest cluster")
-        parser.add_argument("--once", action="store_true", help="with --demo: end after the job, 0 only if all of it worked")
+        parser.add_argument(
+            "--demo", action="store_true", help="simulate two Harvester clusters and order a guest cluster"
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="with --demo: end after the job, 0 only if all of it worked"
+        )
         parser.add_argument("--distribution", choices=["k3s", "rke2"], default="k3s", help="with --demo: what to order")
 
     def handle(self, *args: Any, demo: bool, once: bool, distribution: str, **options: Any) -> None:
@@ -31,7 +35,9 @@ class Command(BaseCommand):
         began = time.monotonic()
         try:
             with Stack(StackSettings.from_environment(), simulate=demo) as stack:
-                self._say(f"The hub is up after {time.monotonic() - began:.1f} s; its logs are in {stack.processes.logs}")
+                self._say(
+                    f"The hub is up after {time.monotonic() - began:.1f} s; its logs are in {stack.processes.logs}"
+                )
                 if demo:
                     self._run_demo(stack, distribution)
                 if not once:
@@ -45,7 +51,9 @@ class Command(BaseCommand):
                 sys.exit(130)
 
     def _run_demo(self, stack: Stack, distribution: str) -> None:
-        token = stack.processes.run("token", manage("issue_token", "admin", "--name", "demo", "--days", "1"), timeout=60)
+        token = stack.processes.run(
+            "token", manage("issue_token", "admin", "--name", "demo", "--days", "1"), timeout=60
+        )
         client = HubClient(stack.local_url, stack.ca_file, token.strip())
         job = Demo(client, stack.kubeconfigs, stack.home, distribution, say=self._say, revive=stack.processes.revive)
         job.run()
