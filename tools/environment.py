@@ -1,4 +1,4 @@
-"""Makes the Python environment of a lock file and prints its interpreter: ``python3 tools/environment.py requirements/hub.txt``.
+"""Makes the Python environment of a lock file and prints its interpreter: ``environment.py requirements/hub.txt``.
 
 Standard library only, because it runs before anything is installed. An environment is named after the lock's digest, so a
 changed lock makes a new one and an old checkout keeps its own.

@@ -75,9 +75,9 @@ class Connection:
                 return
             timeout = IDLE_TIMEOUT
 
-    async def _read_head(self, timeout: float) -> bytes | None:
+    async def _read_head(self, patience: float) -> bytes | None:
         try:
-            return await asyncio.wait_for(self._client.reader.readuntil(b"\r\n\r\n"), timeout)
+            return await asyncio.wait_for(self._client.reader.readuntil(b"\r\n\r\n"), patience)
         except asyncio.LimitOverrunError:
             self._refuse(
                 Refusal(431, "request.head_too_large", "The request's head is too large."), "", kubernetes=False

@@ -21,8 +21,8 @@ _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-
 
 # RFC 9110 §7.6.1, and what only makes sense between two neighbours.
 HOP_BY_HOP = frozenset(
-    ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer"]
-    + ["transfer-encoding", "upgrade", "expect"]
+    "connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer "
+    "transfer-encoding upgrade expect".split()
 )
 
 
@@ -121,10 +121,8 @@ def parse_response_head(raw: bytes, method: str) -> ResponseHead:
         raise RefusedHead(502, "The upstream's status line is malformed.")
     minor, status, reason = match.group(1), int(match.group(2)), match.group(3) or ""
     headers = _headers(lines[1:], 502)
-    if method == "HEAD" or status < 200 or status in {204, 304}:
-        framing = NO_BODY
-    else:
-        framing = _framing(headers, 502) or Framing(None)
+    bodiless = method == "HEAD" or status < 200 or status in {204, 304}
+    framing = NO_BODY if bodiless else _framing(headers, 502) or Framing(None)
     keep_alive = minor == "1" and "close" not in _connection_options(headers) and not framing.until_close
     return ResponseHead(status, reason, headers, framing, keep_alive)
 

@@ -132,7 +132,6 @@ def ensure_created(scope: MachineScope) -> float | None:
 
 def observe_machine(scope: MachineScope) -> float | None:
     """It runs and its address is known."""
-    machine = scope.machine
     try:
         view = scope.driver.get(scope.ref)
     except MachineNotFound:

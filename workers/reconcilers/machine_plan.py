@@ -13,7 +13,7 @@ from hub.provisioning.models import Machine, NodePool
 
 @dataclass(frozen=True)
 class MachinePlan:
-    """``add``: one entry for each new machine; ``remove``: existing ones. ``founder``: the first of ``add`` founds the cluster."""
+    """``add``: one entry for each new machine; ``founder``: it founds the cluster. ``remove``: existing ones."""
 
     add: Sequence[NodePool] = field(default_factory=list)
     remove: Sequence[Machine] = field(default_factory=list)
