@@ -1,7 +1,7 @@
 """A reconciled kind of the tests' own, so that core and the workers' runtime are tested without the apps above them.
 
-It borrows the app label of core to be found by its kind; its table is made by the fixture ``pumps`` in the test database
-alone, and no migration knows it.
+It borrows the app label of core to be found by its kind; its table is made by the fixture ``pumps`` in the test
+database alone, and no migration knows it.
 """
 
 from typing import ClassVar

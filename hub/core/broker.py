@@ -26,17 +26,16 @@ QUIET_SECONDS = 5.0
 
 
 class ReconcilePayload(TypedDict):
-    """Version 1 of what a reconcile task carries: ids only. ``fence`` is the row's fence when the hint was sent."""
+    """Version 1 of what a reconcile task carries: ids only."""
 
     v: int
     kind: str
     id: str
-    fence: int
     request_id: str
 
 
-def reconcile_payload(kind: str, id: UUID, fence: int, request_id: str) -> ReconcilePayload:
-    return {"v": PAYLOAD_VERSION, "kind": kind, "id": str(id), "fence": fence, "request_id": request_id}
+def reconcile_payload(kind: str, id: UUID, request_id: str) -> ReconcilePayload:
+    return {"v": PAYLOAD_VERSION, "kind": kind, "id": str(id), "request_id": request_id}
 
 
 def broker_url() -> str:

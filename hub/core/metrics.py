@@ -6,7 +6,7 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F, Max, Q
 from django.db.models.functions import Now
 
 from .models import Reconciled
-from .work import reconciled_models
+from .work import free, reconciled_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def phase_counts() -> list[PhaseCount]:
 
 def _due_rows(model: type[Reconciled]) -> DueRows:
     figures = model._base_manager.filter(next_run_at__lte=Now()).aggregate(
-        due=Count("id", filter=Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now())),
+        due=Count("id", filter=free()),
         leased=Count("id", filter=Q(lease_expires_at__gt=Now())),
         oldest=Max(ExpressionWrapper(Now() - F("next_run_at"), output_field=DurationField())),
     )

@@ -45,10 +45,10 @@ class Record(models.Model):
 class Reconciled(Record):
     """A row that is also its own unit of work: when to look at it next, and who is looking at it now.
 
-    ``generation`` counts changes of what is wanted, ``observed_generation`` the one that status speaks of. ``fence``
-    is raised by each claim, so a write by an earlier holder finds no row. ``wake_count`` is raised by each wake, so a
-    wake that arrives during a reconcile is not lost. ``phase`` is derived from the conditions for people; no code
-    decides by it.
+    ``generation`` counts changes of what is wanted, ``observed_generation`` the one that status speaks of. ``fence`` is
+    raised by each claim, so a write by an earlier holder finds no row. ``wake_count`` is raised by each wake, so a wake
+    that arrives during a reconcile is not lost. Until ``hinted_until`` a message about the due row is assumed to be on
+    its way. ``phase`` is derived from the conditions for people; no code decides by it.
     """
 
     generation = models.BigIntegerField(default=1, editable=False)
@@ -59,6 +59,7 @@ class Reconciled(Record):
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     fence = models.BigIntegerField(default=0, editable=False)
     wake_count = models.BigIntegerField(default=0, editable=False)
+    hinted_until = models.DateTimeField(null=True, blank=True, editable=False)
     attempts = models.IntegerField(default=0, editable=False)
     conditions = models.JSONField(default=list, blank=True, editable=False)
     phase = models.CharField(max_length=40, default="", blank=True, editable=False)

@@ -44,7 +44,13 @@ class TestRecording:
         tenant = uuid4()
         pump = insert_pump(tenant_id=tenant)
         hint = Change.objects.get()
-        assert (pump.version, hint.kind, hint.object_id, hint.version, hint.tenant_id) == (1, "pump", pump.pk, 1, tenant)
+        assert (pump.version, hint.kind, hint.object_id, hint.version, hint.tenant_id) == (
+            1,
+            "pump",
+            pump.pk,
+            1,
+            tenant,
+        )
 
     def test_an_update_writes_only_the_named_fields(self) -> None:
         pump = insert_pump("old")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,7 +14,7 @@ from django.utils import timezone
 from hub.core import broker, work
 from hub.core.broker import ReconcilePayload
 from hub.core.requests import bind_request
-from hub.core.work import claim, find_model, reconciled_models, release, wake, wake_by_id
+from hub.core.work import claim, find_model, reconciled_models, release, take_unhinted, wake, wake_by_id
 from tests.rows import Pump, insert_pump
 
 pytestmark = pytest.mark.usefixtures("pumps")
@@ -76,17 +76,51 @@ class TestClaiming:
     def test_flt03_a_message_delivered_twice_does_the_work_once(self) -> None:
         pump = insert_pump()
         wake(pump)
-        first = claim(Pump, pump.pk, "a", 60, fence_seen=0)
+        first = claim(Pump, pump.pk, "a", 60)
         assert first is not None
         release(first, next_run_in=300)
-        assert claim(Pump, pump.pk, "b", 60, fence_seen=0) is None
+        assert claim(Pump, pump.pk, "b", 60) is None
 
-    def test_a_message_that_saw_the_latest_fence_passes_although_the_poller_moved_the_row_ahead(self) -> None:
+
+@pytest.mark.usefixtures("db")
+class TestTakingUnhinted:
+    def test_flt06_a_due_row_is_taken_once_and_again_when_its_message_must_be_lost(self) -> None:
+        pump = insert_pump()
+        Pump.objects.update(next_run_at=Now())
+        assert take_unhinted(Pump, 10) == [pump.pk]
+        assert take_unhinted(Pump, 10) == []
+        Pump.objects.update(hinted_until=Now())
+        assert take_unhinted(Pump, 10) == [pump.pk]
+
+    def test_being_taken_does_not_hide_how_long_a_row_is_due(self) -> None:
+        pump = insert_pump()
+        Pump.objects.update(next_run_at=Now() - timedelta(hours=1))
+        pump.refresh_from_db()
+        take_unhinted(Pump, 10)
+        assert Pump.objects.get().next_run_at == pump.next_run_at
+
+    def test_a_row_just_woken_has_a_message_on_its_way(self) -> None:
+        wake(insert_pump())
+        assert take_unhinted(Pump, 10) == []
+
+    def test_a_leased_row_is_left_alone_until_its_lease_ends(self) -> None:
         pump = insert_pump()
         wake(pump)
-        Pump.objects.update(next_run_at=Now() + timedelta(seconds=15))
-        assert claim(Pump, pump.pk, "a", 60) is None
-        assert claim(Pump, pump.pk, "a", 60, fence_seen=0) is not None
+        claim(Pump, pump.pk, "dead", 60)
+        assert take_unhinted(Pump, 10) == []
+        expire_lease()
+        assert take_unhinted(Pump, 10) == [pump.pk]
+
+    def test_rows_that_are_not_due_are_left_alone(self) -> None:
+        insert_pump("never")
+        Pump.objects.filter(pk=insert_pump("later").pk).update(next_run_at=Now() + timedelta(minutes=1))
+        assert take_unhinted(Pump, 10) == []
+
+    def test_the_longest_due_come_first_and_no_more_than_asked(self) -> None:
+        pumps = [insert_pump(str(number)) for number in range(4)]
+        for age, pump in zip((10, 40, 20, 30), pumps, strict=True):
+            Pump.objects.filter(pk=pump.pk).update(next_run_at=Now() - timedelta(seconds=age))
+        assert take_unhinted(Pump, 3) == [pumps[1].pk, pumps[3].pk, pumps[2].pk]
 
 
 @pytest.mark.usefixtures("db")
@@ -135,7 +169,7 @@ class TestReleasing:
         with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
             release(held, next_run_in=planned)
         assert Pump.objects.filter(next_run_at__lte=Now()).exists()
-        assert [(payload["id"], payload["fence"]) for payload in sent] == [(str(pump.pk), 1)]
+        assert [payload["id"] for payload in sent] == [str(pump.pk)]
 
     def test_flt10_an_overtaken_holder_releases_nothing(self) -> None:
         pump = insert_pump()
@@ -163,7 +197,7 @@ class TestHints:
         with bind_request("req-1"), transaction.atomic():
             wake(pump)
             assert sent == []
-        assert sent == [{"v": 1, "kind": "pump", "id": str(pump.pk), "fence": 0, "request_id": "req-1"}]
+        assert sent == [{"v": 1, "kind": "pump", "id": str(pump.pk), "request_id": "req-1"}]
 
     def test_flt06_a_wake_that_is_rolled_back_tells_nobody(self, sent: list[ReconcilePayload]) -> None:
         pump = insert_pump()
@@ -181,6 +215,14 @@ class TestHints:
         pump = insert_pump()
         wake(pump)
         assert Pump.objects.get().next_run_at is not None
+
+    def test_flt06_a_message_the_broker_did_not_take_is_the_pollers_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broker, "send_hint", lambda payload: False)
+        pump = insert_pump()
+        wake(pump)
+        assert take_unhinted(Pump, 10) == [pump.pk]
 
     def test_waking_an_unknown_row_says_so(self, sent: list[ReconcilePayload]) -> None:
         assert wake_by_id(Pump, uuid4()) is False
@@ -209,7 +251,7 @@ class TestHints:
         assert Pump.objects.get().lease_holder == won[0]
 
     def test_flt33_a_workers_wrong_clock_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(timezone, "now", lambda: timezone.datetime(2000, 1, 1, tzinfo=timezone.utc))  # type: ignore[attr-defined]
+        monkeypatch.setattr(timezone, "now", lambda: datetime(2000, 1, 1, tzinfo=UTC))
         pump = insert_pump()
         wake(pump)
         held = claim(Pump, pump.pk, "a", 60)
