@@ -1,7 +1,7 @@
 """The hub's own certificate authority and server certificate, for installations that were given none.
 
-kubectl sends no token over plain HTTP, so the hub speaks HTTPS from its first start. A given certificate
-(PADDOCK_TLS_CERT_FILE) takes the place of all this. The authority lives ten years; the server's certificate is made anew when the public names
+kubectl sends no token over plain HTTP, so the hub speaks HTTPS from its first start. A given certificate takes the place of
+all this (PADDOCK_TLS_CERT_FILE). The authority lives ten years; the server's certificate is made anew when the public names
 change or when it has less than thirty days left.
 """
 

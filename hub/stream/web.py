@@ -8,8 +8,17 @@ from .connection import Incoming
 
 # What a proxy says of its client: only we say it, so a client's own are dropped (SEC-27).
 FORWARDED = frozenset(
-    "forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip "
-    "x-request-id x-remote-user x-remote-group".split()
+    [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-real-ip",
+        "x-request-id",
+        "x-remote-user",
+        "x-remote-group",
+    ]
 )
 
 
