@@ -1,15 +1,14 @@
 """One guest cluster: its namespace, the machines it should have, its registration as a member, and its end.
 
-Machines look after themselves (``machine.py``) and wake their cluster at every milestone; this reconciler decides which of
-them there should be and says how far the whole is. It waits for nothing: each step either is done or says when to look again.
+Machines look after themselves (``machine.py``) and wake their cluster at every milestone; this reconciler decides
+which of them there should be and says how far the whole is. It waits for nothing: each step either is done or says
+when to look again.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from workers.failpoints import failpoint
-from workers.outcome import Outcome
 
 from hub.core.changes import record_delete, record_update
 from hub.core.conditions import STUCK, condition, is_true, set_condition, set_phase
@@ -25,6 +24,8 @@ from hub.provisioning.guest_api import find_servers, guest_credentials
 from hub.provisioning.models import GuestCluster, Machine, NodePool
 from hub.provisioning.services import add_machine, request_machine_deletion
 from node_driver.errors import DriverError
+from workers.failpoints import failpoint
+from workers.outcome import Outcome
 from workers.reconcilers import stuck
 from workers.reconcilers.guest_progress import tell_operations
 from workers.reconcilers.machine_plan import plan_machines
@@ -125,6 +126,8 @@ def register_member(scope: GuestScope) -> float | None:
             record_update(guest, ["member"], claim=scope.claim)
     elif servers:
         federation.set_endpoints(guest.member, servers)
+        if federation.needs_enrolment(guest.member):
+            federation.enrol_again(guest.member, guest_credentials(guest, servers))
     ready = condition(guest.member, "Ready")
     done = ready is not None and ready.status == "True"
     scope.tell(
@@ -206,7 +209,8 @@ def _forget(scope: GuestScope) -> None:
 
 
 def _write_status(scope: GuestScope) -> None:
-    """Written on every exit: Ready in one word, the phase, the observed generation, and the steps of open operations."""
+    """Written on every exit: Ready in one word, the phase, the observed generation, and the steps of open
+    operations."""
     guest = scope.guest
     if guest.deletion_requested_at is None:
         missing = [type for type in _PARTS if not is_true(guest, type)]
