@@ -1,10 +1,11 @@
 """Watches the VMs of machines that are on their way, and wakes their reconcilers at once.
 
-Only a matter of speed: every reconciler looks again by itself. One watch for each Harvester cluster that has machines which
-are not settled; it ends when they are. Whatever goes wrong is logged and tried again.
+Only a matter of speed: every reconciler looks again by itself. One watch for each Harvester cluster that has machines
+which are not settled; it ends when they are. Whatever goes wrong is logged and tried again.
 """
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -27,17 +28,18 @@ RETRY_INTERVAL = 10.0
 log = structlog.get_logger(__name__)
 
 
-async def watch_machines() -> None:
-    """Runs until it is cancelled."""
+async def run_machine_watch(stop: asyncio.Event) -> None:
+    """Runs until ``stop``."""
     watches: dict[UUID, asyncio.Task[None]] = {}
     try:
-        while True:
+        while not stop.is_set():
             wanted = await sync_to_async(_find_active_clusters)()
             for gone in set(watches) - set(wanted):
                 watches.pop(gone).cancel()
             for cluster_id in set(wanted) - set(watches):
                 watches[cluster_id] = asyncio.create_task(_watch_cluster(cluster_id))
-            await asyncio.sleep(LOOK_INTERVAL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_INTERVAL)
     finally:
         for task in watches.values():
             task.cancel()

@@ -25,8 +25,8 @@ from hub.provisioning.models import GuestCluster, Machine, NodePool
 from hub.provisioning.services import add_machine, request_machine_deletion
 from node_driver.errors import DriverError
 from workers.failpoints import failpoint
-from workers.outcome import Outcome
 from workers.reconcilers import stuck
+from workers.reconcilers.contract import Outcome, Reconciler, jittered
 from workers.reconcilers.guest_progress import tell_operations
 from workers.reconcilers.machine_plan import plan_machines
 
@@ -59,7 +59,7 @@ class GuestScope:
             self.changed.add("conditions")
 
 
-class GuestClusterReconciler:
+class GuestClusterReconciler(Reconciler[GuestCluster]):
     model = GuestCluster
 
     def reconcile(self, claim: Claim[GuestCluster]) -> Outcome:
@@ -74,7 +74,7 @@ class GuestClusterReconciler:
             _forget(scope)
             return Outcome(None)
         _write_status(scope)
-        return Outcome(SETTLED if seconds is None else seconds)
+        return Outcome(jittered(SETTLED) if seconds is None else seconds)
 
 
 def await_namespace(scope: GuestScope) -> float | None:

@@ -1,4 +1,5 @@
-"""How far the open operations on a guest cluster are, told from what is seen of it now. Repeated it tells nothing new."""
+"""How far the open operations on a guest cluster are, told from what is seen of it now. Repeated it tells nothing
+new."""
 
 from collections.abc import Iterator, Sequence
 

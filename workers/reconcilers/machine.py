@@ -1,8 +1,9 @@
 """One machine: from a stored name to a Ready node, and back to nothing.
 
-Each reconcile looks at the infrastructure and at the guest's API, does the next step, and says when to look again. The steps
-are the functions of ``BRING_UP``, in order; each returns None when it is done, or the seconds after which to look again.
-What a machine is part of is the guest cluster's business (``guest_cluster.py``), which is woken at every milestone.
+Each reconcile looks at the infrastructure and at the guest's API, does the next step, and says when to look again.
+The steps are the functions of ``BRING_UP``, in order; each returns None when it is done, or the seconds after which
+to look again. What a machine is part of is the guest cluster's business (``guest_cluster.py``), which is woken at
+every milestone.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,6 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from workers.failpoints import failpoint
-from workers.outcome import Outcome
 
 from hub.core.changes import record_delete, record_update
 from hub.core.conditions import STUCK, is_true, set_condition, set_phase
@@ -35,7 +34,9 @@ from kube.resources import NODES
 from node_driver.base import NodeDriver
 from node_driver.errors import DriverError, MachineNotFound
 from node_driver.types import MachineOrder, MachinePhase, MachineRef, Owner
+from workers.failpoints import failpoint
 from workers.reconcilers import stuck
+from workers.reconcilers.contract import Outcome, Reconciler, jittered
 
 LOOK_SOON = 1.0  # something is on its way and nothing tells us when it is there
 LOOK_LATER = 5.0  # the watcher tells us; this is only for the case that it does not
@@ -85,7 +86,7 @@ class MachineScope:
         )  # fmt: skip
 
 
-class MachineReconciler:
+class MachineReconciler(Reconciler[Machine]):
     model = Machine
 
     def reconcile(self, claim: Claim[Machine]) -> Outcome:
@@ -106,11 +107,12 @@ class MachineReconciler:
             _forget(scope)
             return Outcome(None)
         _write_status(scope)
-        return Outcome(SETTLED if seconds is None else seconds)
+        return Outcome(jittered(SETTLED) if seconds is None else seconds)
 
 
 def ensure_created(scope: MachineScope) -> float | None:
-    """The infrastructure has the machine. The name was stored long ago, so a create that was cut short is found again."""
+    """The infrastructure has the machine. The name was stored long ago, so a create that was cut short is found
+    again."""
     machine = scope.machine
     if machine.external_id:
         return None
@@ -247,7 +249,8 @@ def _build_order(scope: MachineScope, join_address: str | None) -> MachineOrder:
 
 
 def _replace_vanished(scope: MachineScope) -> float | None:
-    """Somebody removed the machine behind our back. One that never joined is made again; a worker makes room for a new one."""
+    """Somebody removed the machine behind our back. One that never joined is made again; a worker makes room for a
+    new one."""
     scope.tell(c.CREATED, False, "Vanished", "the machine is gone from the infrastructure")
     if scope.machine.joined_at is None:
         scope.set(external_id="", address="", attempt=scope.machine.attempt + 1)

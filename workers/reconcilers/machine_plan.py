@@ -1,7 +1,7 @@
 """Which machines a guest cluster lacks and which are too many. Pure: rows in, a plan out.
 
-Servers come one by one, each when all before it are Ready, because etcd takes one new member at a time. Workers come all at
-once when the servers are there. A machine that is on its way out never counts.
+Servers come one by one, each when all before it are Ready, because etcd takes one new member at a time. Workers come
+all at once when the servers are there. A machine that is on its way out never counts.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The condition ``Stuck``: what has been on its way for longer than it may, who can act, and how.
 
-Every transient phase has a deadline (``hub.core.environment``). Past it the reconciler goes on trying; the condition is there
-for people. It goes when the row moves on.
+Every transient phase has a deadline (``hub.core.environment``). Past it the reconciler goes on trying; the condition
+is there for people. It goes when the row moves on.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,67 @@
+"""The asyncio process beside the workers: everything that runs all the time rather than per row.
+
+A job is a coroutine function that runs until it is cancelled. One that breaks is logged and started again with growing
+pauses; the others go on.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+from hub.core.environment import environment
+
+from .housekeeping import clean_once
+from .machine_watch import watch_machines
+from .periodic import Periodic
+from .poller import poll_once
+from .sweeper import Sweeper
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], Awaitable[None]]
+
+HOUSEKEEPING_SECONDS = 900.0
+SWEEP_SECONDS = 300.0
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+STOP_DEADLINE = 8.0
+
+
+def jobs() -> Sequence[Job]:
+    """All that a watcher does."""
+    return (
+        Periodic("poller", environment().poll_interval, poll_once),
+        Periodic("housekeeping", HOUSEKEEPING_SECONDS, clean_once),
+        Periodic("sweeper", SWEEP_SECONDS, Sweeper().sweep),
+        watch_machines,
+    )
+
+
+async def watch(jobs: Sequence[Job], stop: asyncio.Event) -> None:
+    """Runs all jobs until ``stop``, then cancels them and gives them ``STOP_DEADLINE`` seconds to end."""
+    tasks = [asyncio.create_task(_supervise(job)) for job in jobs]
+    await stop.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=STOP_DEADLINE)
+
+
+async def _supervise(job: Job) -> None:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("%r broke and starts again in %s s", job, pause)
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 2)
+
+
+async def run_until_signalled() -> None:
+    """Does ``jobs`` until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await watch(jobs(), stop)
