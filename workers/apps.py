@@ -1,4 +1,4 @@
-"""Registers the workers with Django, for their management commands and reconcilers."""
+"""Registers the workers with Django, for their management commands."""
 
 from django.apps import AppConfig
 

@@ -7,6 +7,7 @@ rows is ``hub.core.work``; what a change means is the caller's business.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -116,6 +117,13 @@ def changes_after(position: int) -> tuple[list[Hint], int]:
     upto = current_position()
     rows = Change.objects.filter(transaction__gte=position, transaction__lt=upto).order_by("transaction", "id")
     return [Hint(row.kind, row.object_id, row.version, row.tenant_id) for row in rows], upto
+
+
+def delete_hints_older_than(age: timedelta, *, batch: int = 10_000) -> int:
+    """Retention: deletes one batch of hints older than ``age``; how many."""
+    old = Change.objects.filter(at__lt=timezone.now() - age).order_by("at").values("pk")[:batch]
+    deleted, _ = Change.objects.filter(pk__in=old).delete()
+    return deleted
 
 
 def _require_transaction() -> None:

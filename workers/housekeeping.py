@@ -1,0 +1,33 @@
+"""Retention: deletes what is older than the settings say, in small batches beside other work."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from hub.audit.services import delete_events_older_than
+from hub.core.changes import delete_hints_older_than
+from hub.core.environment import environment
+from hub.operations.services import delete_finished_older_than
+
+BATCHES = 20
+"""Batches of one table in one round; a long backlog takes several rounds."""
+
+
+def clean_once() -> int:
+    """One round over all tables; how many rows went."""
+    settings = environment()
+    jobs: tuple[tuple[Callable[[timedelta], int], timedelta], ...] = (
+        (delete_hints_older_than, timedelta(hours=settings.change_retention_hours)),
+        (delete_finished_older_than, timedelta(days=settings.operation_retention_days)),
+        (delete_events_older_than, timedelta(days=settings.audit_retention_days)),
+    )
+    return sum(_in_batches(job, age) for job, age in jobs)
+
+
+def _in_batches(job: Callable[[timedelta], int], age: timedelta) -> int:
+    total = 0
+    for _ in range(BATCHES):
+        deleted = job(age)
+        total += deleted
+        if not deleted:
+            break
+    return total
