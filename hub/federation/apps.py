@@ -1,4 +1,4 @@
-"""Registers the app with Django."""
+"""Registers the federation app."""
 
 from django.apps import AppConfig
 

@@ -1,0 +1,145 @@
+"""The hub's objects in a member cluster, written and taken away; its tokens, asked for. No database.
+
+What the objects are is in ``rights``; when they are written, and where tokens are kept, is the cluster reconciler's.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from kube.client import KubeClient
+from kube.errors import Forbidden
+from kube.resources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    NAMESPACES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    Object,
+    Resource,
+)
+
+from . import rights
+from .checks import CheckFailed
+from .rights import HUB_ACCOUNT, HUB_NAMESPACE, RENEWAL_ACCOUNT, HubMark, Review
+
+ACCESS_SECONDS = 3600
+RENEWAL_SECONDS = 30 * 86400
+
+RESOURCE_OF_KIND: Mapping[str, Resource] = {
+    resource.kind: resource
+    for resource in (
+        NAMESPACES,
+        CONFIG_MAPS,
+        SERVICE_ACCOUNTS,
+        ROLES,
+        ROLE_BINDINGS,
+        CLUSTER_ROLES,
+        CLUSTER_ROLE_BINDINGS,
+    )
+}
+
+_NOT_ADMIN = "Paste a kubeconfig of a cluster administrator: it is used once and then dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A service account's token. ``renew_at`` is half of its life: an outage shorter than the rest does no harm."""
+
+    text: str
+    expires_at: datetime
+    renew_at: datetime
+
+    def __repr__(self) -> str:
+        return f"IssuedToken(until {self.expires_at:%Y-%m-%d %H:%M:%S})"
+
+
+def apply_object(client: KubeClient, obj: Object) -> Object:
+    """Server-side apply of one of the kinds that federation writes. Raises KubeError."""
+    return client.apply(RESOURCE_OF_KIND[obj["kind"]], obj)
+
+
+def check_enrolment_rights(client: KubeClient) -> None:
+    """Raises CheckFailed when the enrolment credential may not write the hub's objects; KubeError."""
+    missing = missing_rights(client, rights.registration_reviews())
+    if missing:
+        raise CheckFailed("registration", f"The kubeconfig's user may not: {', '.join(map(str, missing))}", _NOT_ADMIN)
+
+
+def register(client: KubeClient, mark: HubMark, kind: str, cluster_id: UUID, groups: Iterable[str]) -> None:
+    """Writes the hub's namespace, mark, accounts, roles and bindings; again and again with the same result.
+
+    ``client`` holds the enrolment credential. Raises CheckFailed when it may not grant the rights, else KubeError.
+    """
+    try:
+        namespace = apply_object(client, rights.build_hub_namespace(mark))
+        apply_object(client, rights.build_owner_config_map(mark, cluster_id))
+        for obj in rights.build_registration(mark, kind, cluster_id, groups, namespace["metadata"]["uid"]):
+            apply_object(client, obj)
+    except Forbidden as error:
+        raise CheckFailed("registration", error.message, _NOT_ADMIN) from error
+
+
+def request_token(client: KubeClient, account: str, seconds: int) -> IssuedToken:
+    """A new token of one of the hub's accounts. The server may shorten its life. Raises KubeError."""
+    now = datetime.now(UTC)
+    text, expires_at = client.request_token(HUB_NAMESPACE, account, seconds)
+    return IssuedToken(text, expires_at, now + (expires_at - now) / 2)
+
+
+def request_access_token(client: KubeClient) -> IssuedToken:
+    return request_token(client, HUB_ACCOUNT, ACCESS_SECONDS)
+
+
+def request_renewal_token(client: KubeClient) -> IssuedToken:
+    return request_token(client, RENEWAL_ACCOUNT, RENEWAL_SECONDS)
+
+
+def missing_rights(client: KubeClient, reviews: Iterable[Review]) -> list[Review]:
+    """Those of the reviews that the member denies to the client. Raises KubeError."""
+    return [review for review in reviews if not _is_allowed(client, review)]
+
+
+def apply_groups(client: KubeClient, mark: HubMark, groups: Iterable[str]) -> None:
+    """Lets the hub impersonate exactly these groups. Raises KubeError."""
+    namespace = client.get(NAMESPACES, HUB_NAMESPACE)
+    apply_object(client, rights.build_impersonation_role(mark, groups, namespace["metadata"]["uid"]))
+
+
+def raise_epoch(client: KubeClient, mark: HubMark, cluster_id: UUID) -> None:
+    """Writes this hub's epoch into its mark, so that an older copy stops. Raises KubeError."""
+    apply_object(client, rights.build_owner_config_map(mark, cluster_id))
+
+
+def unregister(client: KubeClient, mark: HubMark) -> list[str]:
+    """Takes the hub's objects away, the rights of people first; the names of what is still there, empty when done.
+
+    The namespace goes last and takes the rest with it, the hub's own account too: after that the member answers
+    Unauthorized or Forbidden. Objects of another hub are left alone. Raises KubeError.
+    """
+    doomed = [
+        *((CLUSTER_ROLE_BINDINGS, f"paddock-cluster-{role}") for role in rights.CLUSTER_MEMBER_ROLES),
+        *((CLUSTER_ROLES, name) for name in (rights.CLUSTER_VIEWER_ROLE, *rights.PROJECT_MEMBER_ROLES.values())),
+        (CLUSTER_ROLES, rights.MACHINE_ROLE),
+        (NAMESPACES, HUB_NAMESPACE),
+    ]
+    return [f"{resource.kind} {name}" for resource, name in doomed if not _is_gone(client, resource, name, mark)]
+
+
+def _is_gone(client: KubeClient, resource: Resource, name: str, mark: HubMark) -> bool:
+    """Deletes an object of this hub; whether it is gone already (or was never ours)."""
+    found = client.find(resource, name)
+    if found is None or found["metadata"].get("labels", {}).get(rights.HUB_ID_LABEL) != str(mark.hub_id):
+        return True
+    if "deletionTimestamp" not in found["metadata"]:
+        client.delete(resource, name, uid=found["metadata"]["uid"])
+    return False
+
+
+def _is_allowed(client: KubeClient, review: Review) -> bool:
+    # Only group and plural are looked at by the review, so any version will do.
+    resource = Resource(review.group, "v1", review.resource, review.resource, namespaced=False)
+    return client.can_i(review.verb, resource, name=review.name, subresource=review.subresource)

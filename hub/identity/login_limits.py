@@ -1,0 +1,80 @@
+"""Brakes on guessing passwords, kept in the database so that a restart does not lift them (SEC-56).
+
+Each attempt is counted before the password is looked at, in three buckets: the account from this peer, the peer on any
+account, and the account from any peer. The first is small; the last is wide, so that a stranger cannot easily keep an
+owner out from elsewhere. An attempt on a name that does not exist counts the same. Buckets are hashes, because people
+type passwords into the field for the name.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from hub.core.errors import HubError, define
+
+WINDOW_SECONDS = 15 * 60
+PAIR_LIMIT = 5
+PEER_LIMIT = 40
+ACCOUNT_LIMIT = 100
+
+define("login.throttled", 429, "Too many failed logins; wait before trying again")
+
+# One statement, so that parallel attempts cannot all read the same count. An ended window starts again at one.
+_COUNT = """
+INSERT INTO identity_loginfailures (bucket, failures, window_ends_at)
+VALUES (%(bucket)s, 1, clock_timestamp() + make_interval(secs => %(window)s))
+ON CONFLICT (bucket) DO UPDATE SET
+    failures = CASE WHEN identity_loginfailures.window_ends_at <= clock_timestamp()
+               THEN 1 ELSE identity_loginfailures.failures + 1 END,
+    window_ends_at = CASE WHEN identity_loginfailures.window_ends_at <= clock_timestamp()
+                     THEN excluded.window_ends_at ELSE identity_loginfailures.window_ends_at END
+RETURNING failures, ceil(extract(epoch FROM window_ends_at - clock_timestamp()))::int
+"""
+_UNCOUNT = "UPDATE identity_loginfailures SET failures = greatest(failures - 1, 0) WHERE bucket = %(bucket)s"
+_FORGET = "DELETE FROM identity_loginfailures WHERE bucket = %(bucket)s OR window_ends_at < clock_timestamp()"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    key: str
+    limit: int
+
+
+def count_attempt(account: str, peer: str) -> None:
+    """Counts an attempt, in a transaction of its own. Raises HubError ``login.throttled`` when there were too many."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        # In a fixed order, so that two attempts cannot wait for each other's rows.
+        buckets = sorted(_buckets(account, peer), key=lambda bucket: bucket.key)
+        blocked_for = max(_count(cursor, bucket) for bucket in buckets)
+    if blocked_for:
+        raise HubError("login.throttled", retry_after=blocked_for)
+
+
+def forgive(account: str, peer: str) -> None:
+    """Takes back the attempt after a good login, and the earlier failures of this account from this peer."""
+    pair, *others = _buckets(account, peer)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_FORGET, {"bucket": pair.key})
+        for bucket in sorted(others, key=lambda bucket: bucket.key):
+            cursor.execute(_UNCOUNT, {"bucket": bucket.key})
+
+
+def _count(cursor: object, bucket: _Bucket) -> int:
+    """Seconds for which this bucket blocks; 0 when the attempt is fine."""
+    cursor.execute(_COUNT, {"bucket": bucket.key, "window": WINDOW_SECONDS})  # type: ignore[attr-defined]
+    failures, remaining = cursor.fetchone()  # type: ignore[attr-defined]
+    return max(int(remaining), 1) if failures > bucket.limit else 0
+
+
+def _buckets(account: str, peer: str) -> tuple[_Bucket, ...]:
+    name = account.casefold()
+    return (
+        _Bucket(_digest("pair", name, peer), PAIR_LIMIT),
+        _Bucket(_digest("peer", peer), PEER_LIMIT),
+        _Bucket(_digest("account", name), ACCOUNT_LIMIT),
+    )
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
