@@ -75,6 +75,9 @@ fetch() {
 
 sum_of() { sha256sum "$1" | cut -d ' ' -f 1; }
 
+# A file of checksums that was of no use is fetched anew at the next attempt.
+forget_checksums() { [ -n "$sha256" ] || rm -f "$checksums"; }
+
 # find_checksum: sets $wanted, from the pin, else from the file of checksums (lines of "SUM  NAME" or "SUM *NAME").
 find_checksum() {
     wanted=$sha256
@@ -82,8 +85,11 @@ find_checksum() {
     if [ -z "$wanted" ]; then
         wanted=$(awk -v name="${artifact##*/}" '$2 == name || $2 == "*" name { print $1; exit }' "$checksums")
     fi
-    case $wanted in *[!0-9a-f]* | '') rm -f "$checksums"; say "no checksum of ${artifact##*/} was found"; return 1 ;; esac
-    [ ${#wanted} -eq 64 ] || { rm -f "$checksums"; say "the checksum of ${artifact##*/} is no SHA-256"; return 1; }
+    case $wanted in *[!0-9a-f]*) wanted='' ;; esac
+    [ ${#wanted} -eq 64 ] && return 0
+    say "no SHA-256 of ${artifact##*/} was found"
+    forget_checksums
+    return 1
 }
 
 # obtain: one attempt to have the artifact, checked. What does not match is removed, so that nothing later can use it.
@@ -93,7 +99,7 @@ obtain() {
     [ "$(sum_of "$artifact")" = "$wanted" ] && return 0
     say "checksum mismatch: ${artifact##*/} is not $wanted; removed"
     rm -f "$artifact"
-    [ -n "$sha256" ] || rm -f "$checksums"
+    forget_checksums
     return 1
 }
 
@@ -123,7 +129,7 @@ place_k3s() {
 
 # The notify type tells systemd of a server that is ready; an agent tells nothing.
 write_k3s_unit() {
-    case $role in server) type=notify ;; *) type=exec ;; esac
+    case $role in server) type='notify' ;; *) type='exec' ;; esac
     mkdir -p "$root/etc/systemd/system"
     cat >"$root/etc/systemd/system/$unit.service" <<UNIT
 [Unit]
@@ -133,6 +139,7 @@ After=network-online.target
 
 [Service]
 Type=$type
+EnvironmentFile=-/etc/default/%N
 ExecStartPre=-/sbin/modprobe br_netfilter
 ExecStartPre=-/sbin/modprobe overlay
 ExecStart=/usr/local/bin/k3s $role

@@ -83,8 +83,8 @@ class NodeBootstrap:
     join through a server's IP address or DNS name. Both tokens are the plain passwords of `tokens.generate_token`;
     which of them the machine is given, and in what form, the distribution decides (an agent never sees the server
     token). `server_ca_pem` is the public certificate that tokens pin. `options`, `component_args` and `network` are
-    the cluster's, the same on every node; what has no meaning on an agent is left out there. `user_data` is the
-    tenant's own cloud-config.
+    the cluster's, the same on every node; what has no meaning on an agent is left out there. An `air_gapped` machine's
+    image brings the guest agent and the artifact. `user_data` is the tenant's own cloud-config.
     """
 
     release: Release

@@ -101,10 +101,15 @@ def ca_hash(ca_pem: str) -> str:
     """SHA-256 (hex) of the PEM bytes as they lie in server-ca.crt, which is what `/cacerts` serves.
 
     K3s and RKE2 hash the file itself when it holds one self-signed certificate, as ours does; for a bundle of several
-    they hash the root's DER instead, which is why a bundle is refused here.
+    they hash the root's DER instead. So a bundle, and a PEM that lost its last line break on the way, are refused: their
+    hash would be another than the node's.
     """
-    if ca_pem.count("-----BEGIN CERTIFICATE-----") != 1:
-        raise PkiInvalid("the server CA is one certificate, not a bundle")
+    try:
+        written = _cert_pem(x509.load_pem_x509_certificate(ca_pem.encode()))
+    except (ValueError, AttributeError) as error:
+        raise PkiInvalid("the server CA is not a certificate") from error
+    if written != ca_pem:
+        raise PkiInvalid("the server CA is one certificate, byte for byte as the hub made it")
     return hashlib.sha256(ca_pem.encode()).hexdigest()
 
 

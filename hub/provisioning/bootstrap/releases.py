@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,14 @@ class Artifact:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True, eq=True)
+@dataclass(frozen=True, slots=True)
 class Release:
     """A version of a distribution; orders by version within one distribution."""
 
     distribution: str
     version: str
     channels: tuple[str, ...]
-    artifacts: Mapping[str, Artifact]
+    artifacts: Mapping[str, Artifact] = field(hash=False)
 
     @property
     def sort_key(self) -> tuple[int, int, int, int]:
@@ -89,9 +89,6 @@ class Release:
 
     def __lt__(self, other: Release) -> bool:
         return (self.distribution, self.sort_key) < (other.distribution, other.sort_key)
-
-    def __hash__(self) -> int:
-        return hash((self.distribution, self.version))
 
 
 def load_releases(path: Path | None = None) -> tuple[Release, ...]:
@@ -218,7 +215,10 @@ def _release(path: Path, pointer: str, entry: object, distributions: Mapping[str
     channels = _sequence(path, f"{pointer}/channels", values.get("channels", []))
     if not all(isinstance(channel, str) and _CHANNEL.fullmatch(channel) for channel in channels):
         raise ReleasesInvalid(path, f"{pointer}/channels", "a list of names like stable is wanted")
-    where: dict[str, Any] = {**distributions[name], **{key: values[key] for key in ("source", "checksums") if key in values}}
+    where: dict[str, Any] = {
+        **distributions[name],
+        **{key: values[key] for key in ("source", "checksums") if key in values},
+    }
     sums = _mapping(path, f"{pointer}/sha256", values.get("sha256", {}))
     _known_keys(path, f"{pointer}/sha256", sums, set(ARCHITECTURES))
     files = where.get("files", {})

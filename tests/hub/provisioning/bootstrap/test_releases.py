@@ -1,4 +1,4 @@
-"""The release table: what is shipped, what an operator adds or replaces, what is refused, and which upgrades are allowed."""
+"""The release table: what is shipped, what an operator adds or replaces, what is refused, which upgrades are allowed."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_shipped_release_knows_where_it_lies() -> None:
 
 def test_an_unknown_version_is_told_with_the_known_ones() -> None:
     assert find_release(load_releases(), "k3s", "v1.2.3+k3s1") is None
-    with pytest.raises(ReleaseUnknown, match="v1.2.3") as refused:
+    with pytest.raises(ReleaseUnknown, match=r"v1\.2\.3") as refused:
         get_release(load_releases(), "k3s", "v1.2.3+k3s1")
     assert refused.value.known[0] == "v1.35.5+k3s1"
 
@@ -136,6 +136,8 @@ K3S = "distribution: k3s, version: v1.36.1+k3s1"
         (f"releases: [{{{K3S}, sha256: {{mips: abc}}}}]", "/releases/0/sha256/mips"),
         (f"releases: [{{{K3S}, colour: red}}]", "/releases/0/colour"),
         (f"releases: [{{{K3S}, source: null}}]", "/releases/0/source"),
+        (f"releases: [{{{K3S}, source: 5}}]", "/releases/0/source"),
+        (f"replace: true\ndistributions: {{k3s: {{}}}}\nreleases: [{{{K3S}}}]", "/releases/0"),
         (f"releases: [{{{K3S}, source: 'https://x/$(id)'}}]", "/releases/0/source"),
         (f"releases: [{{{K3S}, source: 'file:///etc/passwd'}}]", "/releases/0/source"),
         (f"releases: [{{{K3S}, source: 'https://[x/y'}}]", "/releases/0/source"),

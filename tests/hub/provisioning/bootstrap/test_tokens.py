@@ -16,7 +16,9 @@ def test_sec09_a_generated_token_has_256_bits_and_passes_the_check() -> None:
     check_token(token, "/server_token")
 
 
-@pytest.mark.parametrize("weak", ["", "short", "a" * 64, "ab" * 32, "K10" + "0123456789abcdef" * 4, "abcdef.0123456789abcdef"])
+@pytest.mark.parametrize(
+    "weak", ["", "short", "a" * 64, "ab" * 32, "K10" + "0123456789abcdef" * 4, "abcdef.0123456789abcdef"]
+)
 def test_sec09_an_empty_weak_or_ambiguous_token_is_refused_without_being_repeated(weak: str) -> None:
     with pytest.raises(BootstrapInvalid) as refused:
         check_token(weak, "/server_token")
