@@ -24,6 +24,8 @@ class Pump(Reconciled):
     pin = SealedText(default="", blank=True)
     spare_pin = SealedText(default="", blank=True)
 
+    objects = models.Manager["Pump"]()
+
     class Meta(Reconciled.Meta):
         app_label = "core"
         ordering: ClassVar[list[str]] = ["id"]

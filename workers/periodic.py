@@ -8,12 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import DatabaseError, close_old_connections
 
 from hub.core.leases import acquire_lease, release_lease
 
+from .reconcilers.contract import jittered
 from .runtime import holder_name
 
 log = logging.getLogger(__name__)
@@ -29,14 +31,15 @@ class Periodic:
     seconds: float
     work: Callable[[], object]
 
-    async def __call__(self) -> None:
-        """Runs until it is cancelled. A database that is away is asked again next time; other errors end the job."""
+    async def __call__(self, stop: asyncio.Event) -> None:
+        """Runs until ``stop``. A database that is away is asked again next time; other errors end the job."""
         executor = ThreadPoolExecutor(1, thread_name_prefix=self.name)
         loop = asyncio.get_running_loop()
         try:
-            while True:
+            while not stop.is_set():
                 await loop.run_in_executor(executor, self.run_once)
-                await asyncio.sleep(self.seconds)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), jittered(self.seconds))
         finally:
             executor.submit(self._give_back)
             executor.shutdown(wait=False)

@@ -6,7 +6,6 @@ ends.
 
 import logging
 import os
-import random
 import socket
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,8 @@ from hub.core.models import Reconciled
 from hub.core.requests import bind_request
 from hub.core.work import Claim
 
-from .reconcilers.registry import Reconciler, reconcilers
+from .reconcilers.contract import Reconciler, jittered
+from .reconcilers.registry import reconcilers
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(payload: Any) -> None:
             run_claimed(reconciler, claim)
 
 
-def run_claimed(reconciler: Reconciler, claim: Claim[Any]) -> None:
+def run_claimed(reconciler: Reconciler[Any], claim: Claim[Any]) -> None:
     """One step under a claim; whatever happens in it, the row is given back."""
     try:
         if claim.row.attempts > POISON_ATTEMPTS:
@@ -71,8 +71,7 @@ def run_claimed(reconciler: Reconciler, claim: Claim[Any]) -> None:
 
 def backoff(attempts: int) -> float:
     """Seconds until the next try after so many bad ends: doubling, capped, spread."""
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 16))
-    return pause * random.uniform(0.8, 1.2)  # noqa: S311  (rows that failed together do not come back together)
+    return jittered(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 16)))
 
 
 def _read(payload: Any) -> tuple[str, UUID, str]:

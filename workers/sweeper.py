@@ -1,26 +1,21 @@
 """Removes from infrastructures what carries this hub's id and is no longer known to it (FLT-22).
 
 It should find nothing: names are stored before anything is created. What it does find it removes only at the second
-sighting, after a grace period, and only under its own hub's id; anything else is none of its business. One process
-sweeps at a time.
+sighting, after a grace period, and only under its own hub's id; anything else is none of its business. ``watcher``
+calls it now and then, in one process at a time.
 """
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.utils import timezone
 
 from hub.audit import services as audit
 from hub.core.access import SYSTEM
 from hub.core.errors import HubError
-from hub.core.leases import acquire_lease
 from hub.core.models import hub_identity
 from hub.federation.models import ProjectNamespace
 from hub.provisioning.drivers import CLUSTER_KINDS, open_driver
@@ -28,12 +23,8 @@ from hub.provisioning.models import Machine
 from node_driver.base import NodeDriver
 from node_driver.errors import DriverError
 from node_driver.types import MachineRef, MachineView
-from workers.reconcilers.contract import jittered
-from workers.runtime import holder_name
 
 GRACE = timedelta(minutes=15)
-INTERVAL = 300.0
-LEASE = "sweeper"
 
 log = structlog.get_logger(__name__)
 
@@ -99,19 +90,3 @@ class Sweeper:
             detail={"orphan": True},
         )
         return True
-
-
-async def run_sweeper(stop: asyncio.Event) -> None:
-    """Sweeps every five minutes until ``stop``, while this process has the lease."""
-    sweeper, holder = Sweeper(), holder_name()
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), jittered(INTERVAL))
-            return
-        await sync_to_async(_sweep_under_lease)(sweeper, holder)
-
-
-def _sweep_under_lease(sweeper: Sweeper, holder: str) -> None:
-    close_old_connections()
-    if acquire_lease(LEASE, holder, 2 * INTERVAL) is not None:
-        sweeper.sweep()

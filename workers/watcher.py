@@ -1,25 +1,27 @@
 """The asyncio process beside the workers: everything that runs all the time rather than per row.
 
-A job is a coroutine function that runs until it is cancelled. One that breaks is logged and started again with growing
-pauses; the others go on.
+A job is a coroutine function that runs until the event it is given is set. One that breaks is logged and started again
+with growing pauses; the others go on.
 """
 
 import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from hub.core.environment import environment
 
 from .housekeeping import clean_once
-from .machine_watch import watch_machines
+from .machine_watch import run_machine_watch
 from .periodic import Periodic
 from .poller import poll_once
+from .reconcilers.contract import jittered
 from .sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
-Job = Callable[[], Awaitable[None]]
+Job = Callable[[asyncio.Event], Awaitable[None]]
 
 HOUSEKEEPING_SECONDS = 900.0
 SWEEP_SECONDS = 300.0
@@ -34,27 +36,29 @@ def jobs() -> Sequence[Job]:
         Periodic("poller", environment().poll_interval, poll_once),
         Periodic("housekeeping", HOUSEKEEPING_SECONDS, clean_once),
         Periodic("sweeper", SWEEP_SECONDS, Sweeper().sweep),
-        watch_machines,
+        run_machine_watch,
     )
 
 
 async def watch(jobs: Sequence[Job], stop: asyncio.Event) -> None:
-    """Runs all jobs until ``stop``, then cancels them and gives them ``STOP_DEADLINE`` seconds to end."""
-    tasks = [asyncio.create_task(_supervise(job)) for job in jobs]
+    """Runs all jobs until ``stop``, then gives them ``STOP_DEADLINE`` seconds to end before they are cancelled."""
+    tasks = [asyncio.create_task(_supervise(job, stop)) for job in jobs]
     await stop.wait()
-    for task in tasks:
+    _, slow = await asyncio.wait(tasks, timeout=STOP_DEADLINE)
+    for task in slow:
         task.cancel()
-    await asyncio.wait(tasks, timeout=STOP_DEADLINE)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _supervise(job: Job) -> None:
+async def _supervise(job: Job, stop: asyncio.Event) -> None:
     pause = FIRST_PAUSE
-    while True:
+    while not stop.is_set():
         try:
-            await job()
+            await job(stop)
         except Exception:
-            log.exception("%r broke and starts again in %s s", job, pause)
-        await asyncio.sleep(pause)
+            log.exception("%r broke and starts again in about %s s", job, pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), jittered(pause))
         pause = min(LONGEST_PAUSE, pause * 2)
 
 
