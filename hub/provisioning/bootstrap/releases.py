@@ -258,8 +258,8 @@ def _expand(
         "file": where["files"][architecture],
         "architecture": architecture,
     }
-    for field, value in fields.items():
-        url = url.replace("{" + field + "}", value)
+    for name, value in fields.items():
+        url = url.replace("{" + name + "}", value)
     if not is_plain_url(url):
         raise ReleasesInvalid(path, pointer, f"not a plain http(s) URL: {url[:200]!r}")
     return url
