@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "hub.access",
     "hub.provisioning",
     "hub.api",
+    "hub.stream",
     "hub.quickstart",
     "workers",
     "rest_framework",
