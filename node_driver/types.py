@@ -96,6 +96,11 @@ class MachineOrder:
         _check(_LABEL_VALUE, "pool name", self.pool_name)
         if reserved := sorted(key for key in self.labels if key.startswith(RESERVED_LABEL_PREFIX)):
             raise ValueError(f"labels below {RESERVED_LABEL_PREFIX} are reserved: {', '.join(map(repr, reserved))}")
+        try:
+            (self.user_data + (self.network_data or "")).encode()
+        except UnicodeEncodeError:
+            # Without the original error: it quotes the document.
+            raise ValueError("user data or network data is not valid Unicode text") from None
 
 
 class MachinePhase(StrEnum):

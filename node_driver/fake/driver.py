@@ -29,6 +29,7 @@ from node_driver.types import (
 )
 
 FORGOTTEN_USER_DATA = "#cloud-config\n{}\n"
+VERSION = "1.0"
 PARTS = ("Secret", "Disk", "Machine")
 """In the order in which they are made: a Machine is complete. Deleted in the opposite order."""
 
@@ -44,8 +45,7 @@ class FakeDriver(NodeDriver[FakeInfrastructure], PowerControl):
     def probe(self) -> Probe:
         try:
             with self.connection.call("probe"):
-                version = self.connection.version
-                return Probe(reachable=version is not None, version=version)
+                return Probe(reachable=True, version=VERSION)
         except DriverError as error:
             return Probe(reachable=False, message=error.message)
 
@@ -89,22 +89,23 @@ class FakeDriver(NodeDriver[FakeInfrastructure], PowerControl):
 
     def forget_bootstrap(self, ref: MachineRef) -> None:
         with self.connection.call("forget_bootstrap"):
+            self._find(ref)
             if secret := self._own_parts(ref).get("Secret"):
                 secret.data["user_data"] = FORGOTTEN_USER_DATA
 
     def start(self, ref: MachineRef) -> None:
         with self.connection.call("start"):
-            self._get(ref).powered = True
+            self.connection.power(self._get(ref), on=True)
 
     def stop(self, ref: MachineRef) -> None:
         with self.connection.call("stop"):
-            self._get(ref).powered = False
+            self.connection.power(self._get(ref), on=False)
 
     def restart(self, ref: MachineRef) -> None:
         with self.connection.call("restart"):
             machine = self._get(ref)
-            machine.powered = True
-            machine.boot_steps = self.connection.boot_steps
+            self.connection.power(machine, on=False)
+            self.connection.power(machine, on=True)
 
     def _find(self, ref: MachineRef) -> Part | None:
         machine = self.connection.parts.get((ref.location, ref.name, "Machine"))
@@ -140,7 +141,9 @@ class FakeDriver(NodeDriver[FakeInfrastructure], PowerControl):
             raise QuotaExceeded(f"{order.ref.location!r} is full: {capacity} machines", reason="CapacityExceeded")
 
     def _make(self, order: MachineOrder) -> Part:
-        data = {"user_data": order.user_data, "network_data": order.network_data or ""}
+        data = {"user_data": order.user_data}
+        if order.network_data is not None:
+            data["network_data"] = order.network_data
         for kind in PARTS:
             part = self.connection.make(kind, order, data if kind == "Secret" else {})
             if not order.ref.owner.owns(part.owner):
@@ -168,7 +171,7 @@ class FakeDriver(NodeDriver[FakeInfrastructure], PowerControl):
             return MachinePhase.STOPPED, None, None
         if held_up := self.connection.held_up(name):
             return MachinePhase.STARTING, *held_up
-        if not machine.address:
+        if not self.connection.runs(machine):
             return MachinePhase.STARTING, None, None
         if not addresses:
             return MachinePhase.RUNNING, "NoAddress", "the guest reports no address"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from uuid import uuid4
 
-from node_driver.errors import DriverError
+from node_driver.errors import DriverError, InfrastructureUnavailable
 from node_driver.types import MachineOrder, Owner
 
 FIRST_ADDRESS = IPv4Address("10.250.0.1")
@@ -52,7 +52,7 @@ class FakeInfrastructure:
 
     images, networks: what exists. capacity: how many machines fit a location, None for no limit.
     boot_steps: how many observations a machine stays `starting`. deletion_steps: how many delete() calls it outlives.
-    version: None makes the infrastructure unreachable for probe().
+    reachable: while False, every call finds nobody.
     calls: names of the driver calls that arrived, in order.
     """
 
@@ -64,14 +64,13 @@ class FakeInfrastructure:
         capacity: int | None = None,
         boot_steps: int = 1,
         deletion_steps: int = 0,
-        version: str | None = "1.0",
     ) -> None:
         self.images = set(images)
         self.networks = set(networks)
         self.capacity = capacity
         self.boot_steps = boot_steps
         self.deletion_steps = deletion_steps
-        self.version = version
+        self.reachable = True
         self.parts: dict[Key, Part] = {}
         self.calls: list[str] = []
         self._faults: defaultdict[str, deque[_Fault]] = defaultdict(deque)
@@ -121,6 +120,8 @@ class FakeInfrastructure:
         """One step under the lock, with the fault planned for that name, if any."""
         with self._lock:
             self.calls.append(name)
+            if not self.reachable:
+                raise InfrastructureUnavailable("the fake infrastructure does not answer")
             fault = self._faults[name].popleft() if self._faults[name] else None
             if fault and not fault.after_effect:
                 raise fault.error
@@ -129,14 +130,18 @@ class FakeInfrastructure:
                 raise fault.error
 
     def make(self, kind: str, order: MachineOrder, data: dict[str, str]) -> Part:
-        """Adds one part of the ordered machine, replacing none."""
+        """Adds one part of the ordered machine, or answers the one that is there, with a Secret's data brought up to
+        date."""
         with self.call(f"create {kind}"):
             part = Part(kind=kind, owner=order.ref.owner, labels=dict(order.labels), data=data)
             if kind == "Machine":
                 part.boot_steps = self.boot_steps
                 part.deletion_steps = self.deletion_steps
                 part.static_addresses = order.static_addresses
-            return self.parts.setdefault((order.ref.location, order.ref.name, kind), part)
+            kept = self.parts.setdefault((order.ref.location, order.ref.name, kind), part)
+            if order.ref.owner.owns(kept.owner):
+                kept.data = data
+            return kept
 
     def observe(self, name: str, machine: Part) -> None:
         """One observation brings a powered machine one step nearer to an address."""
@@ -148,8 +153,17 @@ class FakeInfrastructure:
             machine.address = str(FIRST_ADDRESS + self._addresses_given)
             self._addresses_given += 1
 
+    def power(self, machine: Part, on: bool) -> None:
+        """Powers on, which begins a boot, or off. What is there already stays as it is."""
+        if on and not machine.powered:
+            machine.boot_steps = self.boot_steps
+        machine.powered = on
+
+    def runs(self, machine: Part) -> bool:
+        return machine.powered and machine.boot_steps == 0 and bool(machine.address)
+
     def addresses(self, name: str, machine: Part) -> tuple[str, ...]:
-        if name in self._without_address or not machine.address:
+        if name in self._without_address or not self.runs(machine):
             return ()
         return machine.static_addresses or (machine.address,)
 

@@ -32,20 +32,12 @@ def refuse_unusable(order: MachineOrder) -> None:
             ipaddress.ip_address(address)
     except ValueError as error:
         raise Rejected(str(error), reason="InvalidOrder") from error
-    _refuse_documents(order)
-    if order.ssh_public_key is not None and not _is_public_key(order.ssh_public_key):
-        raise Rejected("the SSH key is not one OpenSSH public key", reason="InvalidOrder")
-
-
-def _refuse_documents(order: MachineOrder) -> None:
-    try:
-        size = len(order.user_data.encode()) + len((order.network_data or "").encode())
-    except UnicodeEncodeError:
-        # Without `from`: the original error quotes the document.
-        raise Rejected("user data or network data is not valid Unicode text", reason="InvalidOrder") from None
+    size = len(order.user_data.encode()) + len((order.network_data or "").encode())
     if size > SECRET_LIMIT_BYTES:
         message = f"user data and network data together are {size} bytes; a Secret holds {SECRET_LIMIT_BYTES}"
         raise Rejected(message, reason="InvalidOrder")
+    if order.ssh_public_key is not None and not _is_public_key(order.ssh_public_key):
+        raise Rejected("the SSH key is not one OpenSSH public key", reason="InvalidOrder")
 
 
 def _is_public_key(text: str) -> bool:
