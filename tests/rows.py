@@ -24,7 +24,7 @@ class Pump(Reconciled):
     pin = SealedText(default="", blank=True)
     spare_pin = SealedText(default="", blank=True)
 
-    objects = models.Manager["Pump"]()
+    objects: ClassVar["models.Manager[Pump]"] = models.Manager()
 
     class Meta(Reconciled.Meta):
         app_label = "core"

@@ -2,6 +2,7 @@
 
 import secrets
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from hub.core.database import database_settings
@@ -10,6 +11,8 @@ from hub.core.keys import key_ring
 from hub.core.logs import build_logging
 
 _environment = environment()
+
+BASE_DIR = Path(__file__).resolve().parents[2]
 
 DEBUG = False  # Django's debug pages show settings and variables; there is no way to turn them on
 # Commands such as makemigrations run without a keys file; what they sign nobody reads.
