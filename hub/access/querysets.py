@@ -1,10 +1,10 @@
 """Questions asked of role bindings."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
 
 from .grants import BindingFact
 
@@ -20,9 +20,9 @@ class RoleBindingQuerySet(models.QuerySet["RoleBinding"]):
         rows = self.filter(user_id=user_id).order_by("created_at", "id")
         return [row.fact for row in rows]
 
-    def on_project(self, project_id: UUID, tenant_id: UUID) -> Self:
-        """Bindings on the project and on its tenant."""
-        return self.filter(Q(scope_kind="project", project_id=project_id) | Q(scope_kind="tenant", tenant_id=tenant_id))
+    def of_tenants(self, tenant_ids: Collection[UUID]) -> Self:
+        """Bindings on these tenants and on their projects."""
+        return self.filter(scope_kind__in=("tenant", "project"), tenant_id__in=tenant_ids)
 
     def hub_admins(self) -> Self:
         """The bindings that make somebody who can log in an administrator of the hub."""

@@ -101,20 +101,21 @@ def ensure_first_admin() -> tuple[User, str | None]:
 
 def roles_in_use(project_id: UUID, tenant_id: UUID) -> frozenset[str]:
     """The member roles ("admin", "viewer") that somebody holds on the project, by a binding on it or on its tenant."""
-    bindings = RoleBinding.objects.on_project(project_id, tenant_id)
-    return project_member_roles((binding.fact for binding in bindings), project_id, tenant_id)
+    bindings = RoleBinding.objects.of_tenants([tenant_id])
+    return project_member_roles([binding.fact for binding in bindings], project_id, tenant_id)
 
 
 def groups_wanted(cluster: Cluster) -> list[str]:
-    """The groups that the hub has to be able to send to this cluster, sorted."""
+    """The groups that the hub has to be able to send to this cluster, sorted: two queries."""
     namespaces = ProjectNamespace.objects.filter(cluster=cluster).kept()
     projects = set(namespaces.values_list("project_id", "tenant_id"))
+    bindings = [binding.fact for binding in RoleBinding.objects.of_tenants({tenant_id for _, tenant_id in projects})]
     return sorted(
         [cluster_group(cluster.pk, member_role) for member_role in CLUSTER_MEMBER_ROLES]
         + [
             project_group(project_id, member_role)
             for project_id, tenant_id in projects
-            for member_role in roles_in_use(project_id, tenant_id)
+            for member_role in project_member_roles(bindings, project_id, tenant_id)
         ]
     )
 

@@ -85,6 +85,11 @@ def merge_checks(cluster: Cluster, results: Iterable[Check]) -> bool:
     return changed
 
 
+def find_check(cluster: Cluster, name: str) -> Mapping[str, Any] | None:
+    """What is kept of one check."""
+    return next((entry for entry in cluster.checks if entry["name"] == name), None)
+
+
 def first_failed(cluster: Cluster) -> Mapping[str, Any] | None:
     """The failed check, if there is one."""
     return next((entry for entry in cluster.checks if entry["state"] == "failed"), None)

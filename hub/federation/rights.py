@@ -142,6 +142,7 @@ _CONSOLES = ("console", "vnc", "portforward", "guestosinfo", "userlist", "filesy
 
 # Reading in a project's namespaces: no Secrets, and nothing that opens a session (those are GETs too).
 PROJECT_VIEWER_RULES: tuple[PolicyRule, ...] = (
+    PolicyRule("", ("namespaces",), ("get",)),
     PolicyRule("", (*_PLAIN_OBJECTS, "pods/log", "pods/status", "events", "limitranges", "resourcequotas"), READ),
     *(PolicyRule(group, ("*",), READ) for group in (*_WORKLOAD_GROUPS, *_MACHINE_GROUPS)),
     PolicyRule("harvesterhci.io", _HARVESTER_OBJECTS, READ),
@@ -257,6 +258,7 @@ def build_registration(
     account, renewal = _account_subject(HUB_ACCOUNT), _account_subject(RENEWAL_ACCOUNT)
     tokens = PolicyRule("", ("serviceaccounts/token",), ("create",), (HUB_ACCOUNT, RENEWAL_ACCOUNT))
     own_map = PolicyRule("", ("configmaps",), ("get", "patch"), (OWNER_CONFIG_MAP,))
+    new_map = PolicyRule("", ("configmaps",), ("create",))  # creating cannot be limited to a name
     return [
         _object("v1", "ServiceAccount", HUB_ACCOUNT, mark, HUB_NAMESPACE),
         _object("v1", "ServiceAccount", RENEWAL_ACCOUNT, mark, HUB_NAMESPACE),
@@ -266,7 +268,7 @@ def build_registration(
         _cluster_role(CLUSTER_VIEWER_ROLE, CLUSTER_VIEWER_RULES, mark, owner_uid),
         _cluster_role(PROJECT_MEMBER_ROLES["admin"], PROJECT_ADMIN_RULES, mark, owner_uid),
         _cluster_role(PROJECT_MEMBER_ROLES["viewer"], PROJECT_VIEWER_RULES, mark, owner_uid),
-        _role(HUB_ROLE, (tokens, own_map), mark),
+        _role(HUB_ROLE, (tokens, own_map, new_map), mark),
         _role(RENEWAL_ROLE, (tokens,), mark),
         _binding("RoleBinding", HUB_ROLE, "Role", HUB_ROLE, account, mark, namespace=HUB_NAMESPACE),
         _binding("RoleBinding", RENEWAL_ROLE, "Role", RENEWAL_ROLE, renewal, mark, namespace=HUB_NAMESPACE),

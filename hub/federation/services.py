@@ -88,15 +88,7 @@ def reimport_cluster(
     with transaction.atomic():
         operation = operations.start(actor, IMPORT_OPERATION, cluster, steps=CHECKS)
         cluster.operation_id = operation.pk
-        fields = [
-            "pasted_kubeconfig",
-            "access_token",
-            "endpoints",
-            "ca_pem",
-            "tls_server_name",
-            "checks",
-            "operation_id",
-        ]
+        fields = ["pasted_kubeconfig", *_ADDRESS_FIELDS, "checks", "operation_id"]
         record_update(cluster, fields, expected_version=expected_version, new_generation=True)
         record(actor, "update", "clusters", cluster, cluster_id=cluster.pk, detail={"fields": ["kubeconfig"]})
         wake(cluster)
@@ -180,7 +172,7 @@ def enrol_again(cluster: Cluster, credentials: Credentials) -> None:
     _take_certificate(cluster, credentials)
     set_condition(cluster, REGISTERED, False, IMPORTING)
     with transaction.atomic():
-        fields = ["client_certificate", "access_token", "endpoints", "ca_pem", "tls_server_name", "conditions"]
+        fields = ["client_certificate", *_ADDRESS_FIELDS, "conditions"]
         record_update(cluster, fields)
         record(SYSTEM, "update", "clusters", cluster, cluster_id=cluster.pk, detail={"fields": ["client_certificate"]})
         wake(cluster)
@@ -276,12 +268,17 @@ def _take_certificate(cluster: Cluster, credentials: Credentials) -> None:
     _take_address(cluster, credentials)
 
 
+# What ``_take_address`` sets.
+_ADDRESS_FIELDS = ("endpoints", "ca_pem", "tls_server_name", "access_token", "renewal_token")
+
+
 def _take_address(cluster: Cluster, credentials: Credentials) -> None:
     """The way to the cluster; whatever the hub had there before is not trusted any more."""
     cluster.set_servers(credentials.servers)
     cluster.ca_pem = credentials.ca_pem or ""
     cluster.tls_server_name = credentials.tls_server_name or ""
     cluster.access_token = ""
+    cluster.renewal_token = ""
 
 
 def _show_importing(cluster: Cluster) -> None:

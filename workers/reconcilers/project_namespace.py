@@ -1,0 +1,201 @@
+"""A project's namespace in a member cluster: made, labelled, bound to the roles in use, and deleted without remains.
+
+Its name was stored before it is made here. A namespace of that name that is not ours is reported and never touched;
+one that we made in an attempt that was cut off is recognised by its labels.
+"""
+
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from hub.access.services import roles_in_use
+from hub.audit.services import record
+from hub.core.access import SYSTEM
+from hub.core.changes import record_delete, record_update
+from hub.core.conditions import condition, is_true, set_condition, set_phase
+from hub.core.models import hub_identity
+from hub.core.work import Claim, wake
+from hub.federation import conditions as c
+from hub.federation.clients import ClusterUnavailable, client_for
+from hub.federation.models import ClusterKind, ProjectNamespace
+from hub.federation.registration import apply_object
+from hub.federation.rights import (
+    HUB_ID_LABEL,
+    OWNER_ID_LABEL,
+    HubMark,
+    build_project_bindings,
+    build_project_namespace,
+)
+from kube.client import KubeClient
+from kube.errors import AlreadyExists, KubeError
+from kube.resources import NAMESPACES, ROLE_BINDINGS, Object
+from workers.failpoints import failpoint
+from workers.reconcilers.contract import Outcome, Reconciler, jittered
+
+SETTLED = 300.0
+LOOK_SOON = 1.0
+RETRY = 10.0
+RETRY_SLOWLY = 60.0  # somebody has to act first
+MESSAGE_LIMIT = 500
+
+
+class NotUsable(Exception):
+    """The namespace of this name cannot be the project's; ``reason`` and ``message`` are the condition's."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass
+class Visit:
+    """What one reconcile knows of its namespace, and what it has to write."""
+
+    claim: Claim[ProjectNamespace]
+    mark: HubMark
+    changed: set[str] = field(default_factory=set)
+
+    @property
+    def row(self) -> ProjectNamespace:
+        return self.claim.row
+
+    def tell_ready(self, ready: bool, reason: str, message: str = "") -> None:
+        if set_condition(self.row, c.READY, ready, reason, message):
+            self.changed.add("conditions")
+
+    def write(self, phase: str) -> None:
+        """Writes what has changed, under the claim. Raises LostClaim."""
+        row = self.row
+        if set_phase(row, phase):
+            self.changed |= {"phase", "phase_since"}
+        if row.observed_generation != row.generation:
+            row.observed_generation = row.generation
+            self.changed.add("observed_generation")
+        if self.changed:
+            with transaction.atomic():
+                record_update(row, sorted(self.changed), claim=self.claim)
+            self.changed.clear()
+
+
+class ProjectNamespaceReconciler(Reconciler[ProjectNamespace]):
+    model = ProjectNamespace
+
+    def reconcile(self, claim: Claim[ProjectNamespace]) -> Outcome:
+        identity = hub_identity()
+        visit = Visit(claim, HubMark(identity.hub_id, identity.epoch))
+        deleting = claim.row.deletion_requested_at is not None
+        try:
+            client = _client(visit)
+            if deleting:
+                return remove(visit, client)
+            bring_up(visit, client)
+            seconds = jittered(SETTLED)
+        except NotUsable as error:
+            visit.tell_ready(False, error.reason, error.message)
+            seconds = RETRY_SLOWLY if error.reason == c.NAMESPACE_TAKEN else RETRY
+        except ClusterUnavailable as error:
+            visit.tell_ready(False, c.CLUSTER_UNAVAILABLE, f"Cluster {claim.row.cluster.name}: {error.reason}")
+            seconds = RETRY
+        except KubeError as error:
+            visit.tell_ready(False, type(error).__name__, error.message)
+            seconds = error.retry_after or (RETRY if error.retryable else RETRY_SLOWLY)
+        ready = is_true(claim.row, c.READY)
+        visit.write("Deleting" if deleting else "Ready" if ready else "Creating")
+        return Outcome(seconds)
+
+
+def bring_up(visit: Visit, client: KubeClient) -> None:
+    """The namespace with its labels, and exactly the bindings that are wanted. Raises KubeError, NotUsable."""
+    row = visit.row
+    namespace = _ensure_namespace(visit, client)
+    uid = namespace["metadata"]["uid"]
+    if row.uid != uid:
+        row.uid = uid
+        visit.changed.add("uid")
+    _ensure_bindings(visit, client)
+    visit.tell_ready(True, c.APPLIED)
+
+
+def remove(visit: Visit, client: KubeClient) -> Outcome:
+    """Deletes the namespace that this row made, and the row when the member says that it is gone. Raises KubeError."""
+    row = visit.row
+    found = client.find(NAMESPACES, row.name)
+    if found is not None and _is_ours(visit, found):
+        if "deletionTimestamp" not in found["metadata"]:
+            failpoint("project_namespace.delete.before_call")
+            client.delete(NAMESPACES, row.name, uid=found["metadata"]["uid"])
+            failpoint("project_namespace.delete.after_call")
+        visit.tell_ready(False, c.DELETING, _what_holds_it(found))
+        visit.write("Deleting")
+        return Outcome(LOOK_SOON)
+    with transaction.atomic():
+        record(SYSTEM, "remove", "project-namespaces", row)
+        wake(row.cluster)  # its groups may go
+        record_delete(row, claim=visit.claim)
+    return Outcome(None)
+
+
+def _client(visit: Visit) -> KubeClient:
+    """The cluster's client. Raises ClusterUnavailable also while its registration is not verified yet."""
+    cluster = visit.row.cluster
+    registered = condition(cluster, c.REGISTERED)
+    if registered is None or registered.status != "True":
+        raise ClusterUnavailable(cluster, registered.reason if registered else c.NOT_REGISTERED)
+    return client_for(cluster)
+
+
+def _ensure_namespace(visit: Visit, client: KubeClient) -> Object:
+    row = visit.row
+    wanted = build_project_namespace(
+        visit.mark, row.name, row_id=row.pk, project_id=row.project_id, tenant_id=row.tenant_id
+    )
+    found = client.find(NAMESPACES, row.name)
+    if found is None:
+        failpoint("project_namespace.create.before_call")
+        found = _create(client, wanted)
+        failpoint("project_namespace.create.after_call")
+    if not _is_ours(visit, found):
+        raise NotUsable(c.NAMESPACE_TAKEN, f"The cluster has a namespace {row.name} that is not this project's")
+    if "deletionTimestamp" in found["metadata"]:
+        raise NotUsable(c.DELETED_THERE, f"Somebody deletes {row.name} in the cluster; it is made anew afterwards")
+    return apply_object(client, wanted)
+
+
+def _create(client: KubeClient, wanted: Object) -> Object:
+    try:
+        return client.create(NAMESPACES, wanted)
+    except AlreadyExists:  # made by an attempt whose answer was lost, or by somebody else: its labels tell
+        return client.get(NAMESPACES, wanted["metadata"]["name"])
+
+
+def _ensure_bindings(visit: Visit, client: KubeClient) -> None:
+    row = visit.row
+    wanted = build_project_bindings(
+        visit.mark,
+        row.name,
+        project_id=row.project_id,
+        member_roles=roles_in_use(row.project_id, row.tenant_id),
+        with_machines=row.cluster.kind == ClusterKind.HARVESTER,
+    )
+    for binding in wanted:
+        apply_object(client, binding)
+    names = {binding["metadata"]["name"] for binding in wanted}
+    selector = f"{HUB_ID_LABEL}={visit.mark.hub_id}"
+    for stray in client.list(ROLE_BINDINGS, row.name, label_selector=selector):
+        metadata = stray["metadata"]
+        if metadata["name"] not in names:
+            client.delete(ROLE_BINDINGS, metadata["name"], row.name, uid=metadata["uid"])
+
+
+def _is_ours(visit: Visit, namespace: Object) -> bool:
+    labels = namespace["metadata"].get("labels", {})
+    marks = (labels.get(HUB_ID_LABEL), labels.get(OWNER_ID_LABEL))
+    return marks == (str(visit.mark.hub_id), str(visit.row.pk))
+
+
+def _what_holds_it(namespace: Object) -> str:
+    """Why a namespace is not gone yet, in the member's own words."""
+    told = namespace.get("status", {}).get("conditions") or []
+    reasons = [str(entry.get("message", "")) for entry in told if entry.get("status") == "True"]
+    return "; ".join(filter(None, reasons))[:MESSAGE_LIMIT] or "The cluster is deleting what is in it"
