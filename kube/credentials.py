@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 
@@ -27,6 +28,8 @@ class Server:
         host, port = parts.hostname, parts.port  # .port raises ValueError when out of range
         if not host or port == 0:
             raise ValueError("The server address has no host or no valid port")
+        if "[" in parts.netloc and IPv6Address(host).scope_id is not None:  # raises ValueError for what is none
+            raise ValueError("The server address has a zone")
         path = parts.path.rstrip("/")
         if "%" in path or "//" in path or any(part in (".", "..") for part in path.split("/")):
             raise ValueError("The path of the server address is not plain")

@@ -203,8 +203,7 @@ def error_from_status(
     if code is None:
         told = status.get("code")
         code = told if isinstance(told, int) else 500
-    reason = status.get("reason")
-    reason = reason if isinstance(reason, str) and reason else None
+    reason = _clean(status.get("reason")) or None
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     if retry_after is None:

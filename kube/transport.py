@@ -13,12 +13,22 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.exceptions import ClosedPoolError, HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    IncompleteRead,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from kube.credentials import Credentials, Server
 from kube.errors import (
@@ -239,9 +249,11 @@ def _connection_error(error: Exception) -> KubeError:
         return TlsRefused(f"The server's certificate is refused: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         return TlsRefused(f"TLS was not agreed on: {error.reason or 'no reason given'}")
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | TimeoutError):
+    if isinstance(error, NewConnectionError):  # which urllib3 derives from its timeout
+        return Unavailable("The connection was not made: refused or no route")
+    if isinstance(error, ConnectTimeoutError | TimeoutError):
         return Unavailable("The connection was not made in time")
-    return Unavailable("The connection was not made: refused or no route")
+    return Unavailable("The connection was not made")
 
 
 def _request_error(error: Exception) -> KubeError:
@@ -252,7 +264,8 @@ def _request_error(error: Exception) -> KubeError:
         reason = error.args[0].reason or ""
         if "ALERT" in reason:  # TLS 1.3 tells that a client certificate is refused only now
             return TlsRefused(f"The server ended TLS: {reason}")
-    if isinstance(error, ProtocolError) and isinstance(error.args[-1], ValueError):
+    cause = error.args[-1] if isinstance(error, ProtocolError) else None
+    if isinstance(cause, HTTPException) and not isinstance(cause, ConnectionError):
         return Garbled("The answer is not HTTP")
     return Unavailable("The connection broke before an answer came")
 
