@@ -29,6 +29,7 @@ RESERVED_MEMORY = "harvesterhci.io/reservedMemory"
 REMOVED_CLAIMS = "harvesterhci.io/removedPersistentVolumeClaims"
 STATIC_ADDRESSES = "paddock.io/static-addresses"
 SSH_USER = "paddock.io/ssh-user"
+USED_BY = "paddock.io/used-by"
 
 MACHINE_SET = "harvesterhci.io/machineSetName"
 HOST_TOPOLOGY = "kubernetes.io/hostname"
@@ -278,3 +279,14 @@ def build_owner_reference(machine: Object) -> Object:
         "name": metadata["name"],
         "uid": metadata["uid"],
     }
+
+
+def build_use(machine: Object) -> Object:
+    """A merge patch that marks a claim as a disk of this virtual machine."""
+    return {"metadata": {"annotations": {USED_BY: machine["metadata"]["uid"]}}}
+
+
+def used_by(claim: Object) -> str | None:
+    """UID of the virtual machine whose disk the claim is or was; None for one that no machine has seen."""
+    uid: str | None = (claim["metadata"].get("annotations") or {}).get(USED_BY)
+    return uid

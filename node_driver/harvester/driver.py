@@ -1,10 +1,7 @@
-"""The contract over a Harvester cluster's Kubernetes API.
+"""The contract over a Harvester cluster's Kubernetes API: a machine is a KubeVirt VirtualMachine, a location a
+namespace.
 
-Order of creation: Secret, claims, key pair, and the VirtualMachine last. So a virtual machine that exists is
-complete: it cannot boot without its user data or onto a claim that Harvester made meanwhile without our labels, and
-creating again has nothing to repair but the Secret's owner reference. Cut short before it, there are labelled parts
-without a machine: the next create() takes them up, delete() removes them and list_owned() shows them to the sweeper,
-so none is orphaned.
+What happens in which order is creation.py's and removal.py's, what is written builds.py's, what is seen observe.py's.
 """
 
 from __future__ import annotations
@@ -16,8 +13,6 @@ from kube.client import KubeClient
 from kube.errors import Conflict
 from kube.names import is_dns_label
 from kube.resources import (
-    KEY_PAIRS,
-    PERSISTENT_VOLUME_CLAIMS,
     SECRETS,
     SUBRESOURCE_VIRTUAL_MACHINES,
     VIRTUAL_MACHINE_INSTANCES,
@@ -28,7 +23,7 @@ from kube.resources import (
 from node_driver.base import NodeDriver
 from node_driver.capabilities import PowerControl
 from node_driver.errors import MachineNotFound
-from node_driver.harvester import builds, removal
+from node_driver.harvester import builds, creation, removal
 from node_driver.harvester.failures import driver_errors
 from node_driver.harvester.observe import is_over, view_of, view_of_parts
 from node_driver.harvester.orders import refuse_unusable
@@ -40,7 +35,7 @@ from node_driver.types import MachineOrder, MachineRef, MachineView, Probe, Prob
 
 
 class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
-    """A machine is a KubeVirt VirtualMachine; its location is a namespace."""
+    """Rules ND-.. are README.md's."""
 
     name = "harvester"
     settings = SETTINGS
@@ -61,9 +56,9 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
             objects = OwnedObjects(self.connection, order.ref)
             machine = objects.find(VIRTUAL_MACHINES, builds.virtual_machine_name(order.ref))
             if machine is None:
-                machine = self._make(order, objects)
+                machine = creation.make_machine(objects, order)
             if not is_deleting(machine):
-                self._tie_secret(objects, machine)
+                creation.tie_parts(objects, machine)
             return view_of(order.ref, machine, self._find_instance(order.ref, machine))
 
     def get(self, ref: MachineRef) -> MachineView:
@@ -119,32 +114,6 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
                 self._power("restart", ref)
                 return
         self.start(ref)
-
-    def _make(self, order: MachineOrder, objects: OwnedObjects) -> Object:
-        image = References(self.connection, order.settings).resolve()
-        claims = builds.build_claims(order, image.storage_class)
-        self._ensure_secret(order, objects)
-        for claim in claims[1:] if image.filled_by_harvester else claims:
-            objects.ensure(PERSISTENT_VOLUME_CLAIMS, claim)
-        if key_pair := builds.build_key_pair(order):
-            objects.ensure(KEY_PAIRS, key_pair)
-        return objects.ensure(VIRTUAL_MACHINES, builds.build_virtual_machine(order, claims))
-
-    def _ensure_secret(self, order: MachineOrder, objects: OwnedObjects) -> None:
-        """An earlier attempt or machine may have left one: then with this order's data, and no machine's to be
-        collected with. Nothing has read it, since there is no virtual machine."""
-        wanted = builds.build_secret(order)
-        secret = objects.ensure(SECRETS, wanted)
-        if secret.get("data") != wanted["data"] or secret["metadata"].get("ownerReferences"):
-            data = dict.fromkeys(secret.get("data") or {}) | wanted["data"]
-            objects.change(SECRETS, secret, {"data": data, "metadata": {"ownerReferences": None}})
-
-    def _tie_secret(self, objects: OwnedObjects, machine: Object) -> None:
-        """Makes the join material go with the machine when somebody deletes that in Harvester's own UI."""
-        secret = objects.find(SECRETS, builds.secret_name(objects.ref))
-        references = [builds.build_owner_reference(machine)]
-        if secret is not None and secret["metadata"].get("ownerReferences") != references:
-            objects.change(SECRETS, secret, {"metadata": {"ownerReferences": references}})
 
     def _get_machine(self, objects: OwnedObjects) -> Object:
         ref = objects.ref

@@ -1,8 +1,8 @@
 """Takes a machine away step by step, each step only when the one before is seen to be done.
 
-The virtual machine goes first, with the word to Harvester which claims go with it; then its instance, should it outlive
-the machine; then the claims, which Harvester refuses to delete while a machine uses them. Secret and key pair need not
-wait. What Harvester or Kubernetes' garbage collector would remove is removed here as well: nothing depends on them.
+The virtual machine goes first, with the word to Harvester which claims go with it; KubeVirt ends its instance. Then the
+claims, which Harvester refuses to delete while a machine uses them. Secret and key pair need not wait. What Harvester
+or Kubernetes' garbage collector would remove of these is removed here as well: nothing depends on them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def remove_what_can_go(objects: OwnedObjects) -> None:
     machine_is_gone = _clear(objects, VIRTUAL_MACHINES)
     _clear(objects, SECRETS)
     _clear(objects, KEY_PAIRS)
-    if machine_is_gone and _clear(objects, VIRTUAL_MACHINE_INSTANCES):
+    if machine_is_gone and not objects.list(VIRTUAL_MACHINE_INSTANCES):
         _clear(objects, PERSISTENT_VOLUME_CLAIMS)
 
 

@@ -151,7 +151,7 @@ class RecordingApi(TappedClient):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A request path taken apart. collection: without the namespace; name and subresource where the path goes that far."""
+    """A request path taken apart. collection: without the namespace. name, subresource: None where it ends before."""
 
     collection: str
     namespace: str | None
