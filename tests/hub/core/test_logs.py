@@ -44,7 +44,12 @@ def test_a_line_is_json_with_level_logger_time_and_request_id(lines: io.StringIO
         logging.getLogger("test.logs").warning("pump %s stopped", "p1", extra={"speed": 3})
     entry = last(lines)
     assert entry["event"] == "pump p1 stopped"
-    assert (entry["level"], entry["logger"], entry["request_id"], entry["speed"]) == ("warning", "test.logs", "req-7", 3)
+    assert (entry["level"], entry["logger"], entry["request_id"], entry["speed"]) == (
+        "warning",
+        "test.logs",
+        "req-7",
+        3,
+    )
     assert entry["timestamp"].endswith("Z")
 
 
@@ -97,7 +102,12 @@ def test_sec04_a_field_named_like_a_secret_is_masked(key: str, lines: io.StringI
 
 @pytest.mark.parametrize(
     "text",
-    ["https://hub.example.com:8443/api", "pump p1 stopped at 10:00", "the token of user anna has expired", "a@b.example"],
+    [
+        "https://hub.example.com:8443/api",
+        "pump p1 stopped at 10:00",
+        "the token of user anna has expired",
+        "a@b.example",
+    ],
 )
 def test_plain_text_is_left_as_it_is(text: str) -> None:
     assert mask_secrets(text) == text

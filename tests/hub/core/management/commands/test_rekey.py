@@ -50,7 +50,9 @@ def run(**options: Any) -> str:
 
 
 def key_ids() -> set[str]:
-    return {value.split(".")[1] for value in Pump.objects.exclude(pin__isnull=True).values_list("pin", flat=True) if value}
+    return {
+        value.split(".")[1] for value in Pump.objects.exclude(pin__isnull=True).values_list("pin", flat=True) if value
+    }
 
 
 def test_flt41_every_secret_moves_to_the_first_key_and_the_old_one_can_go(use_keys: UseKeys) -> None:
