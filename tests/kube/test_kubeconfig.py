@@ -6,6 +6,7 @@ import base64
 import contextlib
 import copy
 import datetime
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -83,8 +84,6 @@ def test_a_kubeconfig_with_a_token_is_read(config: Config, authority: Authority)
 
 
 def test_a_kubeconfig_in_json_is_read(config: Config) -> None:
-    import json
-
     assert parse_kubeconfig(json.dumps(config)).token == "sesame"
 
 
