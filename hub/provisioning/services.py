@@ -14,6 +14,7 @@ from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.core.work import wake
+from hub.federation.models import ProjectNamespace
 from hub.federation.services import ensure_project_namespace
 from hub.operations import services as operations
 from hub.operations.models import Operation, State
@@ -137,7 +138,7 @@ def request_machine_deletion(machine: Machine) -> None:
     wake(machine)
 
 
-def _build_guest(order: GuestClusterOrder, checked: CheckedOrder, namespace: object) -> GuestCluster:
+def _build_guest(order: GuestClusterOrder, checked: CheckedOrder, namespace: ProjectNamespace) -> GuestCluster:
     guest = GuestCluster(
         tenant=order.project.tenant,
         project=order.project,

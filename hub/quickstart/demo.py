@@ -151,7 +151,7 @@ def _nodes_by_python(kubeconfig: Path) -> str:
     """A table of the nodes like kubectl's, read as plain JSON because typed models refuse fields they do not know."""
     from kubernetes import config, dynamic
 
-    client = dynamic.DynamicClient(config.new_client_from_config(str(kubeconfig)))
+    client = dynamic.DynamicClient(config.new_client_from_config(str(kubeconfig)))  # type: ignore[no-untyped-call]
     nodes = client.resources.get(api_version="v1", kind="Node").get(_request_timeout=30).to_dict()["items"]
     rows = ["NAME STATUS VERSION"]
     for node in nodes:

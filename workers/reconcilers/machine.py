@@ -262,16 +262,25 @@ def _replace_vanished(scope: MachineScope) -> float | None:
 def _tell_unavailable(claim: Claim[Machine], error: ClusterUnavailable) -> Outcome:
     """The hub may not use the infrastructure cluster now; its own reconciler says why and sees to it."""
     machine = claim.row
-    type = c.DELETING if machine.deletion_requested_at else c.RUNNING if machine.external_id else c.CREATED
-    if set_condition(machine, type, type == c.DELETING, error.reason, "the infrastructure cluster cannot be used now"):
+    aspect = _aspect_under_way(machine)
+    if set_condition(
+        machine, aspect, aspect == c.DELETING, error.reason, "the infrastructure cluster cannot be used now"
+    ):
         with transaction.atomic():
             record_update(machine, ["conditions"], claim=claim)
     return Outcome(RETRY)
 
 
+def _aspect_under_way(machine: Machine) -> str:
+    """The condition that a failure of the infrastructure belongs to now."""
+    if machine.deletion_requested_at is not None:
+        return c.DELETING
+    return c.RUNNING if machine.external_id else c.CREATED
+
+
 def _tell_driver_error(scope: MachineScope, error: DriverError) -> float:
-    type = c.DELETING if scope.machine.deletion_requested_at else c.RUNNING if scope.machine.external_id else c.CREATED
-    scope.tell(type, type == c.DELETING, error.reason or type(error).__name__, error.message)
+    aspect = _aspect_under_way(scope.machine)
+    scope.tell(aspect, aspect == c.DELETING, error.reason or type(error).__name__, error.message)
     if not error.retryable:
         scope.blocked = True
         if stuck.report_driver_error(scope.machine, error):

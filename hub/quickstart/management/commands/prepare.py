@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from hub.core.environment import Environment, environment
 from hub.core.keys import ensure_keys_file
-from hub.identity.services import ensure_first_admin
+from hub.access.services import ensure_first_admin
 from hub.quickstart.certificates import ensure_server_certificate
 
 
