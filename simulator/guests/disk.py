@@ -59,12 +59,19 @@ class DiskShelf:
         self._folder = folder
         self._disks: dict[str, Disk] = {}
 
+    def addresses(self) -> dict[str, str]:
+        """The address of every disk that is kept, by disk."""
+        if self._folder is None or not self._folder.exists():
+            return {}
+        kept = (json.loads(path.read_text()) for path in sorted(self._folder.glob("*.json")))
+        return {document["id"]: document["disk"]["address"] for document in kept}
+
     def open(self, disk_id: str) -> Disk:
         """The disk of that id; a blank one when there is none yet."""
         if disk_id not in self._disks:
             path = self._path(disk_id)
             if path is not None and path.exists():
-                self._disks[disk_id] = Disk.from_json(json.loads(path.read_text()))
+                self._disks[disk_id] = Disk.from_json(json.loads(path.read_text())["disk"])
             else:
                 self._disks[disk_id] = Disk()
         return self._disks[disk_id]
@@ -73,7 +80,7 @@ class DiskShelf:
         """Writes the disk whole or not at all, readable by its owner only: it holds keys and tokens."""
         path = self._path(disk_id)
         if path is not None:
-            write_private(path, json.dumps(self._disks[disk_id].to_json()))
+            write_private(path, json.dumps({"id": disk_id, "disk": self._disks[disk_id].to_json()}))
 
     def delete(self, disk_id: str) -> None:
         self._disks.pop(disk_id, None)
