@@ -24,5 +24,5 @@ HARVESTER_KINDS: Final[tuple[KindSpec, ...]] = (*BUILTIN_KINDS, *KUBEVIRT_KINDS,
 
 
 def build_crds() -> list[dict[str, Any]]:
-    """CustomResourceDefinitions of all Harvester kinds: with them a real API server serves what the simulated one does."""
+    """Definitions of all Harvester kinds: with them a real API server serves what the simulated one does."""
     return crds.build_crds(HARVESTER_KINDS)

@@ -1,5 +1,6 @@
 """The schema of ``metadata``, one for all kinds, with the list and map types that field ownership needs."""
 
+from functools import cache
 from typing import Final
 
 from simulator.kinds.schema import (
@@ -15,6 +16,7 @@ from simulator.kinds.schema import (
     text,
     timestamp,
 )
+from simulator.kinds.spec import KindSpec
 
 _OWNER: Final[Schema] = struct(
     {
@@ -66,7 +68,8 @@ TEMPLATE_META: Final[Schema] = struct(
 )
 
 
-def object_schema(schema: Schema) -> Schema:
-    """The whole object's schema: ``schema`` with apiVersion, kind and metadata in front."""
+@cache
+def object_schema(kind: KindSpec) -> Schema:
+    """The schema of the kind's whole object: its own with apiVersion, kind and metadata in front."""
     head = {"apiVersion": text(), "kind": text(), "metadata": OBJECT_META}
-    return schema | {"type": "object", "properties": head | schema.get("properties", {})}
+    return kind.schema | {"type": "object", "properties": head | kind.schema.get("properties", {})}

@@ -15,7 +15,7 @@ NameRule = Literal["subdomain", "label", "service", "path"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of ``kubectl get``, as in a CRD's ``additionalPrinterColumns``; priority 1 is shown by ``-o wide`` alone."""
+    """A column of ``kubectl get``, as in ``additionalPrinterColumns``; priority 1 is shown by ``-o wide`` alone."""
 
     name: str
     path: str
@@ -26,7 +26,7 @@ class Column:
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KindSpec:
     """One served kind.
 

@@ -1,0 +1,195 @@
+"""What a real API server's code does for single built-in kinds, beyond what their schemas say.
+
+Each rule is a small function from a table by kind; custom kinds have none.
+"""
+
+import base64
+from binascii import Error as Base64Error
+from collections.abc import Callable
+from typing import Any
+
+from kube import resources
+from kube.errors import FieldCause
+from kube.resources import Object, Resource
+from simulator.kinds import KindSpec
+
+Prepare = Callable[[Object], None]
+CheckChange = Callable[[Object, Object], list[FieldCause]]
+
+NAMESPACE_FINALIZER = "kubernetes"
+
+
+def prepare(kind: KindSpec, obj: Object, *, new: bool) -> None:
+    """Fill in, in place, what the kind's own code derives from other fields."""
+    rule = _PREPARE.get(kind.resource)
+    if rule is not None:
+        rule(obj)
+    if new and kind.resource == resources.NAMESPACES:
+        _prepare_new_namespace(obj)
+
+
+def check(kind: KindSpec, obj: Object) -> list[FieldCause]:
+    """What is wrong with an object by its kind's own rules."""
+    rule = _CHECK.get(kind.resource)
+    return rule(obj) if rule else []
+
+
+def check_change(kind: KindSpec, old: Object, new: Object) -> list[FieldCause]:
+    """What must not change."""
+    rule = _CHECK_CHANGE.get(kind.resource)
+    return rule(old, new) if rule else []
+
+
+def _prepare_new_namespace(obj: Object) -> None:
+    obj["spec"] = {"finalizers": [NAMESPACE_FINALIZER]}
+    obj["status"] = {"phase": "Active"}
+
+
+def _prepare_namespace(obj: Object) -> None:
+    labels = obj["metadata"].setdefault("labels", {})
+    labels["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
+
+
+def _prepare_secret(obj: Object) -> None:
+    plain: dict[str, str] = obj.pop("stringData", None) or {}
+    if plain:
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        obj["data"] = (obj.get("data") or {}) | encoded
+
+
+def _prepare_status(obj: Object) -> None:
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _prepare_service_port(obj: Object) -> None:
+    for port in obj["spec"].get("ports") or []:
+        port.setdefault("targetPort", port["port"])
+
+
+def _prepare_binding(obj: Object) -> None:
+    obj["roleRef"].setdefault("apiGroup", resources.ROLES.group)
+    for subject in obj.get("subjects") or []:
+        if subject.get("kind") in ("User", "Group"):
+            subject.setdefault("apiGroup", resources.ROLES.group)
+
+
+def _check_data_keys(obj: Object) -> list[FieldCause]:
+    causes = []
+    for field in ("data", "binaryData"):
+        for key in obj.get(field) or {}:
+            if not key or len(key) > 253 or not all(char.isalnum() or char in "-_." for char in key):
+                message = f'Invalid value: "{key[:100]}": a valid config key has letters, digits, "-", "_" and "." only'
+                causes.append(FieldCause("FieldValueInvalid", f"{field}[{key}]", message))
+    return causes
+
+
+def undecodable(kind: KindSpec, obj: Object) -> str | None:
+    """What a typed decoder would refuse although its JSON type is right: bytes that are not base64."""
+    for field in ("data", "binaryData") if kind.resource in (resources.SECRETS, resources.CONFIG_MAPS) else ():
+        if field == "data" and kind.resource == resources.CONFIG_MAPS:
+            continue
+        for key, value in (obj.get(field) or {}).items():
+            try:
+                base64.b64decode(value, validate=True)
+            except (Base64Error, ValueError):
+                return f"illegal base64 data in {field}[{key}]"
+    return None
+
+
+def _check_role_rules(obj: Object) -> list[FieldCause]:
+    causes = []
+    namespaced = bool(obj["metadata"].get("namespace"))
+    for index, rule in enumerate(obj.get("rules") or []):
+        path = f"rules[{index}]"
+        if not rule.get("verbs"):
+            causes.append(
+                FieldCause("FieldValueRequired", f"{path}.verbs", "Required value: verbs must contain one value")
+            )
+        if rule.get("nonResourceURLs"):
+            if namespaced:
+                message = "Invalid value: namespaced rules cannot apply to non-resource URLs"
+                causes.append(FieldCause("FieldValueInvalid", f"{path}.nonResourceURLs", message))
+            continue
+        for field in ("apiGroups", "resources"):
+            if not rule.get(field):
+                message = f"Required value: resource rules must supply at least one of {field}"
+                causes.append(FieldCause("FieldValueRequired", f"{path}.{field}", message))
+    return causes
+
+
+def _check_secret_change(old: Object, new: Object) -> list[FieldCause]:
+    causes = _check_immutable(old, new)
+    if old.get("type") != new.get("type"):
+        message = f'Invalid value: "{new.get("type")}": field is immutable'
+        causes.append(FieldCause("FieldValueInvalid", "type", message))
+    return causes
+
+
+def _check_immutable(old: Object, new: Object) -> list[FieldCause]:
+    if not old.get("immutable"):
+        return []
+    causes = []
+    if not new.get("immutable"):
+        causes.append(_frozen("immutable", "field is immutable when `immutable` is set"))
+    for field in ("data", "binaryData"):
+        if old.get(field) != new.get(field):
+            causes.append(_frozen(field, "field is immutable when `immutable` is set"))
+    return causes
+
+
+def _check_claim_change(old: Object, new: Object) -> list[FieldCause]:
+    """Only the requested size of a bound claim, and the volume of an unbound one, may change."""
+    if _frozen_claim(old) == _frozen_claim(new):
+        return []
+    message = (
+        "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+    )
+    return [_frozen("spec", message)]
+
+
+def _frozen_claim(claim: Object) -> dict[str, Any]:
+    return {name: value for name, value in claim["spec"].items() if name not in ("resources", "volumeName")}
+
+
+def _check_role_reference(old: Object, new: Object) -> list[FieldCause]:
+    if old["roleRef"] == new["roleRef"]:
+        return []
+    return [FieldCause("FieldValueInvalid", "roleRef", "Invalid value: cannot change roleRef")]
+
+
+def _check_class_change(old: Object, new: Object) -> list[FieldCause]:
+    fields = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
+    return [
+        _frozen(field, f"updates to {field} are forbidden.") for field in fields if old.get(field) != new.get(field)
+    ]
+
+
+def _frozen(field: str, message: str) -> FieldCause:
+    return FieldCause("FieldValueForbidden", field, f"Forbidden: {message}")
+
+
+_PREPARE: dict[Resource, Prepare] = {
+    resources.NAMESPACES: _prepare_namespace,
+    resources.SECRETS: _prepare_secret,
+    resources.PERSISTENT_VOLUME_CLAIMS: _prepare_status,
+    resources.PODS: _prepare_status,
+    resources.SERVICES: _prepare_service_port,
+    resources.ROLE_BINDINGS: _prepare_binding,
+    resources.CLUSTER_ROLE_BINDINGS: _prepare_binding,
+}
+
+_CHECK: dict[Resource, Callable[[Object], list[FieldCause]]] = {
+    resources.SECRETS: _check_data_keys,
+    resources.CONFIG_MAPS: _check_data_keys,
+    resources.ROLES: _check_role_rules,
+    resources.CLUSTER_ROLES: _check_role_rules,
+}
+
+_CHECK_CHANGE: dict[Resource, CheckChange] = {
+    resources.SECRETS: _check_secret_change,
+    resources.CONFIG_MAPS: _check_immutable,
+    resources.PERSISTENT_VOLUME_CLAIMS: _check_claim_change,
+    resources.ROLE_BINDINGS: _check_role_reference,
+    resources.CLUSTER_ROLE_BINDINGS: _check_role_reference,
+    resources.STORAGE_CLASSES: _check_class_change,
+}
