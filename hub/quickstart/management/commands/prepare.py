@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from hub.access.services import ensure_first_admin
 from hub.core.environment import Environment, environment
 from hub.core.keys import ensure_keys_file
-from hub.access.services import ensure_first_admin
 from hub.quickstart.certificates import ensure_server_certificate
 
 
