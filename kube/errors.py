@@ -71,11 +71,12 @@ class Forbidden(KubeError):
 
 
 class NotFound(KubeError):
-    """404 told by the API in a ``Status``: proof that the object does not exist."""
+    """404 in a ``Status`` that names the object: proof that it does not exist."""
 
 
 class NotServed(KubeError):
-    """404 without a ``Status``: no such API path there, or no Kubernetes API at all. Proves nothing about an object."""
+    """404 that names no object: the API does not have this path (as when a CRD or an aggregated API is away), or it is no
+    Kubernetes API at all. It proves nothing about an object."""
 
 
 class MethodNotAllowed(KubeError):
@@ -191,8 +192,8 @@ def error_from_response(status: int, headers: Mapping[str, str], body: bytes) ->
     parsed = _parse_status(body)
     retry_after = parse_retry_after(headers.get("Retry-After"))
     if parsed is None:
-        kind = NotServed if status == 404 else _error_class(status, None)
-        return kind(f"HTTP {status} without a Kubernetes Status", code=status, retry_after=retry_after)
+        message = f"HTTP {status} without a Kubernetes Status"
+        return _error_class(status, None, {})(message, code=status, retry_after=retry_after)
     return error_from_status(parsed, code=status, retry_after=retry_after)
 
 
@@ -209,7 +210,7 @@ def error_from_status(
     if retry_after is None:
         retry_after = parse_retry_after(details.get("retryAfterSeconds"))
     message = _clean(status.get("message")) or reason or f"HTTP {code}"
-    return _error_class(code, reason)(
+    return _error_class(code, reason, details)(
         message, code=code, reason=reason, causes=_parse_causes(details.get("causes")), retry_after=retry_after
     )
 
@@ -240,9 +241,11 @@ def parse_retry_after(value: object) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if math.isfinite(seconds) else None
 
 
-def _error_class(status: int, reason: str | None) -> type[KubeError]:
+def _error_class(status: int, reason: str | None, details: Mapping[str, Any]) -> type[KubeError]:
     if status == 409 and reason == "AlreadyExists":
         return AlreadyExists
+    if status == 404 and not details.get("name"):
+        return NotServed
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 300 <= status < 400:

@@ -29,7 +29,7 @@ def answer_of(code: int, reason: str, **details: Any) -> KubeError:
         (400, "BadRequest", errors.BadRequest, False),
         (401, "Unauthorized", errors.Unauthorized, False),
         (403, "Forbidden", errors.Forbidden, False),
-        (404, "NotFound", errors.NotFound, False),
+        (404, "NotFound", errors.NotServed, False),
         (405, "MethodNotAllowed", errors.MethodNotAllowed, False),
         (406, "NotAcceptable", errors.BadRequest, False),
         (408, "Timeout", errors.RequestTimeout, True),
@@ -97,8 +97,20 @@ def test_sec57_text_that_is_no_status_stays_out_of_the_message(body: bytes) -> N
     assert error.message == "HTTP 502 without a Kubernetes Status"
 
 
-def test_a_404_without_a_status_is_no_proof_that_an_object_is_absent() -> None:
-    error = error_from_response(404, {}, b"404 page not found\n")
+def test_a_404_that_names_the_object_is_proof_that_it_is_absent() -> None:
+    assert type(answer_of(404, "NotFound", name="web", kind="pods")) is errors.NotFound
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"404 page not found\n",
+        b"",
+        orjson.dumps(status_object(404, "NotFound", "the server could not find the requested resource")),
+    ],
+)
+def test_any_other_404_is_no_proof_that_an_object_is_absent(body: bytes) -> None:
+    error = error_from_response(404, {}, body)
     assert isinstance(error, errors.NotServed)
     assert not isinstance(error, errors.NotFound)
 

@@ -41,7 +41,7 @@ def test_get_asks_for_the_path_as_the_bearer(stage: Stage, either: Any) -> None:
 
 
 def test_find_is_none_only_when_the_api_says_so(stage: Stage, either: Any) -> None:
-    stage.will(status(404, "NotFound"), answer(404, b"404 page not found\n"), status(403, "Forbidden"))
+    stage.will(status(404, "NotFound", name="web"), answer(404, b"404 page not found\n"), status(403, "Forbidden"))
     assert either.find(PODS, "web", "prod") is None
     with pytest.raises(NotServed):
         either.find(PODS, "web", "prod")
@@ -50,7 +50,7 @@ def test_find_is_none_only_when_the_api_says_so(stage: Stage, either: Any) -> No
 
 
 def test_get_raises_what_the_api_tells(stage: Stage, either: Any) -> None:
-    stage.will(status(404, "NotFound", 'pods "web" not found'))
+    stage.will(status(404, "NotFound", 'pods "web" not found', name="web"))
     with pytest.raises(NotFound, match='pods "web" not found'):
         either.get(PODS, "web", "prod")
 
@@ -207,7 +207,9 @@ def test_apply_is_a_server_side_apply_of_our_manager(stage: Stage, either: Any) 
 
 
 def test_delete_sends_preconditions_and_says_whether_it_was_there(stage: Stage, either: Any) -> None:
-    stage.will(answer(200, POD), status(404, "NotFound"), status(409, "Conflict"), answer(404, b"no such path"))
+    stage.will(
+        answer(200, POD), status(404, "NotFound", name="web"), status(409, "Conflict"), answer(404, b"no such path")
+    )
     assert either.delete(PODS, "web", "prod", uid="u-1", resource_version="7", grace_seconds=0)
     assert stage.requests[0].method == "DELETE"
     assert stage.requests[0].json == {
