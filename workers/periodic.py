@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 
 from hub.core.leases import acquire_lease, release_lease
+from hub.core.transactions import drop_broken_connection
 
 from .reconcilers.contract import jittered
 from .runtime import holder_name
@@ -46,7 +47,7 @@ class Periodic:
 
     def run_once(self) -> bool:
         """Does the work if the lease can be had; whether it was done."""
-        close_old_connections()
+        drop_broken_connection()
         try:
             if acquire_lease(self.name, holder_name(), self.seconds + LEASE_MARGIN) is None:
                 return False

@@ -10,7 +10,7 @@ import socket
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, transaction
 
 from hub.core import broker, work
 from hub.core.changes import LostClaim, record_update
@@ -18,6 +18,7 @@ from hub.core.conditions import STUCK, clear_condition, condition, set_condition
 from hub.core.environment import environment
 from hub.core.models import Reconciled
 from hub.core.requests import bind_request
+from hub.core.transactions import drop_broken_connection
 from hub.core.work import Claim
 
 from .reconcilers.contract import Reconciler, jittered
@@ -81,7 +82,7 @@ def _read(payload: Any) -> tuple[str, UUID, str]:
 
 
 def _give_back(claim: Claim[Any]) -> None:
-    close_old_connections()  # the failure may have been the connection's
+    drop_broken_connection()  # the failure may have been the connection's
     try:
         work.release(claim, next_run_in=backoff(claim.row.attempts), failed=True)
     except DatabaseError:

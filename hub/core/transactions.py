@@ -34,3 +34,13 @@ def run_transaction(body: Callable[[], ResultT]) -> ResultT:
                 raise
         time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311  (spreads retries, guards nothing)
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def drop_broken_connection() -> None:
+    """Closes this thread's connection if it is broken or too old, so that the next statement opens another.
+
+    Long-running processes call it where a request would begin. Inside a transaction it does nothing.
+    """
+    connection = transaction.get_connection()
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()

@@ -32,4 +32,4 @@ async def test_requests_handled_at_once_do_not_see_each_other() -> None:
             await asyncio.sleep(0)
             return request_context().request_id
 
-    assert await asyncio.gather(handle("a"), handle("b")) == ["a", "b"]
+    assert list(await asyncio.gather(handle("a"), handle("b"))) == ["a", "b"]

@@ -201,9 +201,9 @@ class TestHints:
 
     def test_flt06_a_wake_that_is_rolled_back_tells_nobody(self, sent: list[ReconcilePayload]) -> None:
         pump = insert_pump()
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        with transaction.atomic():
             wake(pump)
-            raise ZeroDivisionError
+            transaction.set_rollback(True)
         assert sent == []
         assert Pump.objects.get().next_run_at is None
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import models
+from django.db.models.functions import Cast
 
 from hub.core.errors import HubError
 from hub.core.keys import FORMAT, key_ring
@@ -50,7 +51,7 @@ def sealed_fields() -> Iterator[tuple[type[models.Model], SealedText]]:
 
 def _rows_of_other_keys(model: type[models.Model], field: SealedText) -> Iterator[models.Model]:
     """Rows in the order of their ids, read in batches: what cannot be moved is passed by and not read again."""
-    raw = models.functions.Cast(field.name, models.TextField())
+    raw = Cast(field.name, models.TextField())
     rows = model._base_manager.alias(raw=raw).exclude(raw="").exclude(raw__startswith=f"{FORMAT}.{key_ring().current}.")
     last = None
     while batch := list((rows if last is None else rows.filter(pk__gt=last)).order_by("pk")[:BATCH]):
@@ -65,6 +66,6 @@ def _move(row: models.Model, field: SealedText, *, dry_run: bool) -> None:
         return
     setattr(row, field.attname, text)
     after = Ciphertext(getattr(row, field.attname).token())
-    raw = models.functions.Cast(field.name, models.TextField())
+    raw = Cast(field.name, models.TextField())
     # Not a change of the row: its version stays, nobody is told.
     type(row)._base_manager.alias(raw=raw).filter(pk=row.pk, raw=str(before)).update(**{field.name: after})

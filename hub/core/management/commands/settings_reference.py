@@ -46,7 +46,9 @@ class Command(BaseCommand):
     help = "Writes docs/settings.md from the declarations of the settings."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="Only tell (by exit code) whether the page is up to date.")
+        parser.add_argument(
+            "--check", action="store_true", help="Only tell (by exit code) whether the page is up to date."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path(django_settings.BASE_DIR) / "docs" / "settings.md"
