@@ -4,6 +4,7 @@ import pytest
 
 from hub.core import work
 from hub.core.access import SYSTEM
+from hub.core.changes import LostClaim
 from hub.core.conditions import condition, is_true
 from hub.federation.models import Cluster
 from hub.operations.models import LogLine, Operation
@@ -12,6 +13,7 @@ from hub.provisioning import services
 from hub.provisioning.models import GuestCluster, Machine
 from node_driver.errors import InfrastructureUnavailable
 from tests.workers.stage import Stage, pool
+from workers.reconcilers.registry import reconcilers
 
 
 def test_an_order_becomes_ready_with_exactly_the_machines_it_asks_for(stage: Stage) -> None:
@@ -150,9 +152,6 @@ def test_flt03_a_holder_that_lost_its_claim_writes_no_plan(stage: Stage) -> None
     GuestCluster.objects.filter(pk=guest.pk).update(lease_expires_at=None)
     stage.round()
     before = Machine.objects.count()
-    from hub.core.changes import LostClaim
-    from workers.reconcilers.registry import reconcilers
-
     with pytest.raises(LostClaim):
         reconcilers()["guestcluster"].reconcile(late)
     assert Machine.objects.count() == before
