@@ -11,7 +11,7 @@ CREATE FUNCTION access_raise_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('paddock.access_epoch', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
         PERFORM set_config('paddock.access_epoch', pg_current_xact_id()::text, true);
-        INSERT INTO access_accessepoch AS epoch (id, value) VALUES (1, 2)
+        INSERT INTO access_accessepoch AS epoch (id, value) VALUES (1, 1)
         ON CONFLICT (id) DO UPDATE SET value = epoch.value + 1;
     END IF;
     RETURN NULL;

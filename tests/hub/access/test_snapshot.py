@@ -1,0 +1,216 @@
+"""Access in memory: the same answers as the database, without asking it, and an epoch that misses nothing."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from hub.access.models import RoleBinding
+from hub.access.services import set_user_active, unbind_role
+from hub.access.snapshot import Snapshot, authenticate, current_epoch, groups_for, load_snapshot, may_reach
+from hub.core.access import SYSTEM, TokenScope
+from hub.core.changes import record_update
+from hub.core.ids import uuid7
+from hub.federation.models import Cluster, ProjectNamespace
+from hub.federation.rights import cluster_group, project_group
+from hub.identity.models import ApiToken, User
+from hub.identity.services import issue_token, mark_used, revoke_token
+from hub.tenancy.services import delete_project
+from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_user
+
+
+@pytest.mark.usefixtures("db")
+class TestAuthentication:
+    def test_a_live_token_is_its_user_and_no_query_is_made(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        user = make_user("maria")
+        scope = TokenScope(read_only=True)
+        token, text = issue_token(SYSTEM, user, name="ci", scope=scope)
+        snapshot = load_snapshot()
+        with django_assert_num_queries(0):
+            principal = authenticate(snapshot, text, timezone.now())
+        assert principal is not None
+        assert (principal.user_id, principal.token_id, principal.scope) == (user.pk, token.pk, scope)
+        assert principal.impersonated_user == f"paddock:user:{user.username}"
+        assert (principal.actor.id, principal.actor.token_scope) == (user.pk, scope)
+
+    def test_everything_else_is_nobody(self) -> None:
+        _, text = issue_token(SYSTEM, make_user(), name="ci")
+        snapshot, now = load_snapshot(), timezone.now()
+        for wrong in ("", "x", text[:-1], text[:-1] + ("a" if text[-1] != "a" else "b"), text + " ", text.upper()):
+            assert authenticate(snapshot, wrong, now) is None
+
+    def test_a_token_ends_when_it_ends_also_in_an_old_snapshot(self) -> None:
+        _, text = issue_token(SYSTEM, make_user(), name="ci", lifetime=timedelta(minutes=5))
+        snapshot = load_snapshot()
+        assert authenticate(snapshot, text, timezone.now() + timedelta(minutes=4)) is not None
+        assert authenticate(snapshot, text, timezone.now() + timedelta(minutes=6)) is None
+
+    def test_tokens_that_are_over_are_not_even_read(self) -> None:
+        user, disabled = make_user(), make_user()
+        revoked, _ = issue_token(SYSTEM, user, name="revoked")
+        revoke_token(SYSTEM, revoked)
+        expired, _ = issue_token(SYSTEM, user, name="expired")
+        ApiToken.objects.filter(pk=expired.pk).update(expires_at=timezone.now())
+        issue_token(SYSTEM, disabled, name="of a disabled user")
+        User.objects.filter(pk=disabled.pk).update(is_active=False)
+        assert load_snapshot().tokens == {}
+
+    def test_a_secret_or_a_pepper_shows_in_no_repr(self) -> None:
+        _, text = issue_token(SYSTEM, make_user(), name="ci")
+        snapshot = load_snapshot()
+        assert text.rpartition("_")[2] not in repr(snapshot)
+        assert not any(repr(pepper) in repr(snapshot) for pepper in snapshot.peppers.values())
+
+
+def reach(snapshot: Snapshot, text: str, cluster: Cluster) -> list[str]:
+    principal = authenticate(snapshot, text, timezone.now())
+    assert principal is not None
+    groups = groups_for(snapshot, principal, cluster.pk)
+    assert may_reach(snapshot, principal, cluster.pk) == bool(groups)
+    return groups
+
+
+@pytest.mark.usefixtures("db")
+class TestGroups:
+    def test_groups_follow_bindings_namespaces_and_what_the_member_allows(self) -> None:
+        project, cluster = make_project(), make_cluster()
+        make_namespace(project, cluster)
+        viewer = make_actor("project-viewer", project)
+        _, text = issue_token(SYSTEM, User.objects.get(pk=viewer.id), name="ci")
+        assert reach(load_snapshot(), text, cluster) == []
+        group = project_group(project.pk, "viewer")
+        Cluster.objects.filter(pk=cluster.pk).update(groups=[group])
+        assert reach(load_snapshot(), text, cluster) == [group]
+        RoleBinding.objects.filter(user_id=viewer.id).delete()
+        assert reach(load_snapshot(), text, cluster) == []
+
+    def test_sec40_a_missing_and_a_foreign_cluster_answer_alike(self) -> None:
+        foreign = make_cluster(project=make_project())
+        _, text = issue_token(SYSTEM, make_user(), name="ci")
+        principal = authenticate(snapshot := load_snapshot(), text, timezone.now())
+        assert principal is not None
+        assert groups_for(snapshot, principal, foreign.pk) == groups_for(snapshot, principal, uuid7()) == []
+
+    def test_a_cluster_or_namespace_that_is_being_deleted_is_out_of_reach(self) -> None:
+        project = make_project()
+        cluster, shared = make_cluster(project=project), make_cluster()
+        namespace = make_namespace(project, shared)
+        owner = make_actor("tenant-owner", project.tenant)
+        _, text = issue_token(SYSTEM, User.objects.get(pk=owner.id), name="ci")
+        for one, group in ((cluster, cluster_group(cluster.pk, "admin")), (shared, project_group(project.pk, "admin"))):
+            Cluster.objects.filter(pk=one.pk).update(groups=[group])
+            assert reach(load_snapshot(), text, one) == [group]
+        Cluster.objects.filter(pk=cluster.pk).update(deletion_requested_at=timezone.now())
+        ProjectNamespace.objects.filter(pk=namespace.pk).update(deletion_requested_at=timezone.now())
+        assert reach(load_snapshot(), text, cluster) == reach(load_snapshot(), text, shared) == []
+
+    def test_loading_costs_the_same_few_queries_at_any_size(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for _ in range(3):
+            project = make_project()
+            make_namespace(project, make_cluster())
+            issue_token(SYSTEM, User.objects.get(pk=make_actor("project-viewer", project).id), name="ci")
+        with django_assert_num_queries(5):
+            load_snapshot()
+
+
+@pytest.mark.usefixtures("transactional_db")
+class TestEpoch:
+    def _moves(self, change) -> bool:  # type: ignore[no-untyped-def]
+        before = current_epoch()
+        change()
+        return current_epoch() != before
+
+    def test_it_moves_with_everything_that_access_depends_on(self) -> None:
+        user = make_user()
+        project, cluster = make_project(), make_cluster()
+        token, _ = issue_token(SYSTEM, user, name="a")
+        actor = make_actor("project-viewer", project)
+        changes = {
+            "a new token": lambda: issue_token(SYSTEM, user, name="b"),
+            "a revoked token": lambda: revoke_token(SYSTEM, token),
+            "a role given": lambda: bind(actor, "project-viewer", project.tenant),
+            "a role taken": lambda: unbind_role(SYSTEM, RoleBinding.objects.filter(user_id=actor.id).first()),  # type: ignore[arg-type]
+            "a user disabled": lambda: set_user_active(make_actor("hub-admin"), user, False),
+            "a new cluster": make_cluster,
+            "a namespace": lambda: make_namespace(project, cluster),
+            "by hand": lambda: Cluster.objects.filter(pk=cluster.pk).update(groups=["x"]),
+            "a cascade": lambda: delete_project(SYSTEM, _project_with_a_binding()),
+        }
+        assert [name for name, change in changes.items() if not self._moves(change)] == []
+
+    def test_it_stays_for_what_does_not_matter(self) -> None:
+        token, _ = issue_token(SYSTEM, make_user(), name="a")
+        cluster = make_cluster()
+        changes = {
+            "last use": lambda: mark_used([token.pk], timezone.now()),
+            "a probe": lambda: _write(cluster, last_seen_at=timezone.now(), node_count=3),
+            "the same value again": lambda: Cluster.objects.filter(pk=cluster.pk).update(groups=[]),
+            "a project": make_project,
+        }
+        assert [name for name, change in changes.items() if self._moves(change)] == []
+
+    def test_it_moves_once_for_a_transaction(self) -> None:
+        before = current_epoch()
+        with transaction.atomic():
+            for _ in range(5):
+                issue_token(SYSTEM, make_user(), name="ci")
+        assert current_epoch() == before + 1
+
+    def test_it_does_not_move_before_the_change_can_be_seen(self) -> None:
+        """A reader that polls while a transaction is open must not take the new epoch with the old rows."""
+        user = make_user()
+        before = current_epoch()
+        changed, seen = threading.Event(), threading.Event()
+        readings: list[tuple[int, int]] = []
+
+        def read() -> None:
+            changed.wait(10)
+            readings.append((current_epoch(), len(load_snapshot().tokens)))
+            seen.set()
+            connection.close()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with transaction.atomic():
+            issue_token(SYSTEM, user, name="ci")
+            changed.set()
+            assert seen.wait(10), "the reader waited for the writer"
+        reader.join(10)
+        assert readings == [(before, 0)]
+        assert (current_epoch(), len(load_snapshot().tokens)) == (before + 1, 1)
+
+    def test_two_writers_do_not_wait_for_each_others_transactions(self) -> None:
+        first, second = make_user(), make_user()
+        done = threading.Event()
+
+        def write() -> None:
+            issue_token(SYSTEM, second, name="ci")
+            done.set()
+            connection.close()
+
+        other = threading.Thread(target=write)
+        with transaction.atomic():
+            issue_token(SYSTEM, first, name="ci")
+            other.start()
+            assert done.wait(10), "the epoch's row was locked before the commit"
+        other.join(10)
+
+
+def _project_with_a_binding():  # type: ignore[no-untyped-def]
+    project = make_project()
+    make_actor("project-viewer", project)
+    return project
+
+
+def _write(cluster: Cluster, **values: object) -> None:
+    for name, value in values.items():
+        setattr(cluster, name, value)
+    with transaction.atomic():
+        record_update(cluster, values)

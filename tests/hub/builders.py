@@ -1,0 +1,63 @@
+"""Rows of identity, tenancy, federation and access for tests, made through the services where there is one."""
+
+from django.db import transaction
+
+from hub.access.models import RoleBinding
+from hub.access.services import Scope, bind_role
+from hub.core.access import SYSTEM, Actor
+from hub.core.changes import record_insert
+from hub.core.ids import uuid7
+from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
+from hub.federation.services import ensure_project_namespace
+from hub.identity.models import User
+from hub.identity.services import actor_of, create_user
+from hub.tenancy.models import Project, Tenant
+from hub.tenancy.services import create_project, create_tenant
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test uses."""
+    return f"{prefix}-{uuid7().hex[-10:]}"
+
+
+def make_user(name: str = "user") -> User:
+    """A user without a password."""
+    return create_user(SYSTEM, unique(name))
+
+
+def make_tenant(name: str = "tenant") -> Tenant:
+    return create_tenant(SYSTEM, unique(name))
+
+
+def make_project(tenant: Tenant | None = None, name: str = "project") -> Project:
+    return create_project(SYSTEM, tenant or make_tenant(), unique(name))
+
+
+def make_cluster(
+    *, project: Project | None = None, kind: ClusterKind = ClusterKind.KUBERNETES, groups: list[str] | None = None
+) -> Cluster:
+    """A cluster row as if it were registered: shared, or of a project. Nothing answers at its address."""
+    cluster = Cluster(
+        name=unique("cluster"), kind=kind, project=project, tenant=project.tenant if project else None, groups=groups or []
+    )
+    cluster.set_servers(["https://192.0.2.1:6443"])
+    with transaction.atomic():
+        record_insert(cluster)
+    return cluster
+
+
+def make_namespace(project: Project, cluster: Cluster) -> ProjectNamespace:
+    return ensure_project_namespace(project, cluster)
+
+
+def make_actor(role: str | None = None, scope: Scope = None, *, name: str = "user") -> Actor:
+    """A new user as an actor, with one role or none."""
+    user = make_user(name)
+    if role is not None:
+        bind_role(SYSTEM, role, user, scope)
+    return actor_of(user)
+
+
+def bind(actor: Actor, role: str, scope: Scope = None) -> RoleBinding:
+    """One more role for an actor made here."""
+    return bind_role(SYSTEM, role, User.objects.get(pk=actor.id), scope)
