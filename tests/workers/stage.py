@@ -3,7 +3,7 @@
 Rows are real. The namespace and the member cluster, whose reconcilers are not on stage, are declared Ready.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -137,9 +137,9 @@ def describe() -> str:
 
 
 @pytest.fixture
-def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     infrastructure, api = FakeInfrastructure(), GuestApi()
     monkeypatch.setitem(drivers.CLUSTER_KINDS, "fake", "harvester")
     monkeypatch.setattr(drivers, "client_for", lambda cluster: infrastructure)
     monkeypatch.setattr(machine_reconciler, "find_guest_client", lambda guest: api)
-    yield Stage(infrastructure, api)
+    return Stage(infrastructure, api)
