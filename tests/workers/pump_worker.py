@@ -43,5 +43,5 @@ class PumpReconciler(Reconciler[Pump]):
 
 
 if __name__ == "__main__":
-    runtime.reconcilers = lambda: {"pump": PumpReconciler()}  # type: ignore[assignment]
+    vars(runtime)["reconcilers"] = lambda: {"pump": PumpReconciler()}
     call_command("worker")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,11 +14,14 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from django.db.models.functions import Now
 
 from hub.core import broker as hub_broker
 from hub.core.broker import QUEUE, RECONCILE_TASK, reconcile_payload
+from hub.core.environment import environment
 from hub.core.work import wake
+from hub.quickstart.embedded import EmbeddedValkey
 from tests.rows import Pump, insert_pump
 from workers.poller import poll_once
 
@@ -68,7 +72,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
         time.sleep(0.05)
 
 
-def is_settled(*pumps: Pump) -> bool:
+def is_settled() -> bool:
     return not Pump.objects.filter(next_run_at__isnull=False).exists()
 
 
@@ -126,6 +130,53 @@ def test_flt07_a_broker_that_forgot_everything_costs_no_row(start_worker: StartW
     assert poll_once() == 5
     wait_for(is_settled)
     assert list(Pump.objects.values_list("speed", flat=True)) == [1] * 5
+
+
+def test_flt07_a_worker_goes_on_when_the_broker_comes_back(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="pdk-", dir="/tmp") as folder:
+        valkey = EmbeddedValkey(Path(folder))
+        monkeypatch.setenv("REDIS_URL", valkey.start())
+        environment.cache_clear()
+        hub_broker._sender.cache_clear()
+        pump = insert_pump()
+        try:
+            start_worker(REDIS_URL=valkey.url)
+            wake(pump)
+            wait_for(is_settled)
+            valkey.stop()
+            wake(pump)  # said while nobody listens
+            valkey.start()
+
+            def polled_and_settled() -> bool:
+                hub_broker._quiet.end()
+                poll_once()
+                return is_settled()
+
+            wait_for(polled_and_settled)
+        finally:
+            valkey.stop()
+            monkeypatch.undo()
+            environment.cache_clear()
+            hub_broker._sender.cache_clear()
+    assert Pump.objects.get().speed == 2
+
+
+def test_flt12_a_worker_whose_database_connections_were_cut_connects_again(start_worker: StartWorker) -> None:
+    start_worker()
+    pump = insert_pump()
+    wake(pump)
+    wait_for(is_settled)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert cursor.fetchone()[0] >= 1
+    wake(pump)
+    wait_for(is_settled)
+    assert Pump.objects.get().speed == 2
 
 
 def test_flt03_messages_doubled_and_out_of_order_do_each_rows_work_once(start_worker: StartWorker) -> None:

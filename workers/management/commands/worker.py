@@ -13,4 +13,4 @@ class Command(BaseCommand):
     help = "Runs reconcilers for rows that are due. SIGTERM lets running steps end."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        app.worker_main(["worker", *OPTIONS])
+        app.worker_main(["--quiet", "worker", *OPTIONS])
