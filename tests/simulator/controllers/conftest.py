@@ -1,0 +1,167 @@
+"""The controllers on a simulated API server and on a real kube-apiserver: the same tests see both."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kube.aio import AsyncKubeClient
+from kube.credentials import Credentials
+from kube.errors import KubeError, NotFound
+from kube.guard import AddressGuard
+from kube.names import random_suffix
+from kube.resources import (
+    NAMESPACES,
+    PERSISTENT_VOLUME_CLAIMS,
+    SECRETS,
+    VIRTUAL_MACHINE_INSTANCES,
+    VIRTUAL_MACHINES,
+    Object,
+    Resource,
+)
+from simulator.apiserver import ApiServer, Authority
+from simulator.controllers import Controllers, SimulationSettings
+from simulator.controllers.aggregated import GROUP, VERSION, PowerApi, served_resources
+from simulator.controllers.aggregated_server import AggregatedServer
+from simulator.controllers.objects import ObjectWriter
+from simulator.controllers.seeds import ensure_seeds
+from simulator.guests.machines import GuestMachines
+from simulator.guests.timings import GuestTimings
+from simulator.kinds import HARVESTER_KINDS
+from tests.bed import crds
+from tests.bed.kubernetes import ApiServer as RealApiServer
+from tests.bed.kubernetes import Bed
+from tests.simulator.controllers.objects import cloud_init, machine
+from tests.simulator.guests.conftest import FAST, eventually
+
+LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
+BOTH = ["simulated", pytest.param("real", marks=[pytest.mark.kube, pytest.mark.servers])]
+
+
+class Cluster:
+    """A Harvester-shaped cluster with controllers at work, and a namespace of the test's own."""
+
+    def __init__(self, client: AsyncKubeClient, guests: GuestMachines, settings: SimulationSettings) -> None:
+        self.client = client
+        self.guests = guests
+        self.settings = settings
+        self.namespace = f"test-{random_suffix()}"
+
+    async def start_machine(self, name: str, user_data: str | None = None, **changes: Any) -> Object:
+        """Creates the machine and its cloud-init, and waits until it runs with an address."""
+        await self.client.create(VIRTUAL_MACHINES, machine(name, self.namespace, **changes))
+        secret = cloud_init(name, self.namespace, **({"user_data": user_data} if user_data else {}))
+        await self.client.create(SECRETS, secret)
+        return await self.wait_running(name)
+
+    async def wait_running(self, name: str) -> Object:
+        def runs(instance: Object) -> bool:
+            interfaces = instance.get("status", {}).get("interfaces") or [{}]
+            return instance["status"].get("phase") == "Running" and bool(interfaces[0].get("ipAddress"))
+
+        return await self.until(VIRTUAL_MACHINE_INSTANCES, name, runs)
+
+    async def vm(self, name: str) -> Object:
+        return await self.client.get(VIRTUAL_MACHINES, name, self.namespace)
+
+    async def wait_status(self, name: str, printable: str) -> Object:
+        return await self.until(
+            VIRTUAL_MACHINES, name, lambda vm: vm.get("status", {}).get("printableStatus") == printable
+        )
+
+    async def until(self, resource: Resource, name: str, check: Callable[[Object], bool]) -> Object:
+        """The object once it is as wanted."""
+        seen: list[Object] = []
+
+        async def reached() -> Object | None:
+            obj = await self.client.find(resource, name, self.namespace if resource.namespaced else None)
+            seen[:] = [obj] if obj else []
+            return obj if obj is not None and check(obj) else None
+
+        obj: Object = await eventually(reached, f"{resource.kind} {name} as wanted")
+        return obj
+
+    async def until_gone(self, resource: Resource, name: str) -> None:
+        async def gone() -> bool:
+            return await self.client.find(resource, name, self.namespace if resource.namespaced else None) is None
+
+        await eventually(gone, f"{resource.kind} {name} is gone")
+
+    async def act(self, name: str, action: str, body: Any = None) -> None:
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/virtualmachines/{name}/{action}"
+        await self.client.call("PUT", path, body=body)
+
+    async def clear(self) -> None:
+        """Takes the test's machines away, so that the next test's controllers do not find them."""
+        for resource in (VIRTUAL_MACHINES, VIRTUAL_MACHINE_INSTANCES, PERSISTENT_VOLUME_CLAIMS):
+            page = await self.client.list_page(resource, self.namespace, limit=100)
+            for obj in page.items:
+                await self.client.delete(resource, obj["metadata"]["name"], self.namespace)
+        for resource in (VIRTUAL_MACHINES, VIRTUAL_MACHINE_INSTANCES):
+            page = await self.client.list_page(resource, self.namespace, limit=100)
+            for obj in page.items:
+                await self.until_gone(resource, obj["metadata"]["name"])
+
+
+@pytest.fixture(scope="session")
+def real_harvester(bed: Bed) -> RealApiServer:
+    """A real kube-apiserver of this folder's own, because these controllers touch every machine there is."""
+    return bed.start_api_server("simulator-controllers", crds.project_crds() or (), controller_manager=True)
+
+
+@pytest.fixture
+def settings() -> SimulationSettings:
+    return SimulationSettings(
+        scheduling_delay=0.01,
+        launch_delay=0.01,
+        shutdown_delay=0.01,
+        image_delay=0.1,
+        volume_delay=0.01,
+        node_heartbeat=1.0,
+    )
+
+
+@pytest.fixture(params=BOTH)
+async def cluster(request: pytest.FixtureRequest, settings: SimulationSettings) -> AsyncIterator[Cluster]:
+    if request.param == "real":
+        server: RealApiServer = request.getfixturevalue("real_harvester")
+        credentials = Credentials(
+            (server.url,), server.ca_pem, None, server.admin_client_cert_pem, server.admin_client_key_pem
+        )
+        async for cluster in _at_work(credentials, settings, None):
+            yield cluster
+        return
+    simulated = ApiServer(HARVESTER_KINDS, Authority.generate("test"))
+    await simulated.start()
+    try:
+        async for cluster in _at_work(simulated.admin_credentials(), settings, simulated):
+            yield cluster
+    finally:
+        await simulated.stop()
+
+
+async def _at_work(
+    credentials: Credentials, settings: SimulationSettings, simulated: ApiServer | None
+) -> AsyncIterator[Cluster]:
+    guests = GuestMachines(timings=GuestTimings(**FAST))
+    async with AsyncKubeClient(credentials, guard=LOOPBACK) as client:
+        await ensure_seeds(ObjectWriter(client), "127.0.0.1", ipaddress.IPv4Network("127.80.0.0/20"))
+        aggregated = None if simulated else AggregatedServer(client)
+        if simulated:
+            simulated.aggregate(GROUP, VERSION, PowerApi(client).answer, served_resources())
+        elif aggregated:
+            await aggregated.start()
+        controllers = asyncio.create_task(Controllers(credentials, LOOPBACK, guests, settings).run())
+        cluster = Cluster(client, guests, settings)
+        await client.create(NAMESPACES, {"metadata": {"name": cluster.namespace}})
+        try:
+            yield cluster
+            await cluster.clear()
+        finally:
+            controllers.cancel()
+            await asyncio.gather(controllers, return_exceptions=True)
+            await guests.close()
+            if aggregated:
+                await aggregated.stop()
