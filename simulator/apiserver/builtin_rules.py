@@ -147,6 +147,16 @@ def _check_claim_change(old: Object, new: Object) -> list[FieldCause]:
     return [_frozen("spec", message)]
 
 
+def _check_claim(claim: Object) -> list[FieldCause]:
+    causes = []
+    if not claim["spec"].get("accessModes"):
+        message = "Required value: at least 1 access mode is required"
+        causes.append(FieldCause("FieldValueRequired", "spec.accessModes", message))
+    if not (claim["spec"].get("resources") or {}).get("requests", {}).get("storage"):
+        causes.append(FieldCause("FieldValueRequired", "spec.resources[storage]", "Required value"))
+    return causes
+
+
 def _frozen_claim(claim: Object) -> dict[str, Any]:
     return {name: value for name, value in claim["spec"].items() if name not in ("resources", "volumeName")}
 
@@ -183,6 +193,7 @@ _CHECK: dict[Resource, Callable[[Object], list[FieldCause]]] = {
     resources.CONFIG_MAPS: _check_data_keys,
     resources.ROLES: _check_role_rules,
     resources.CLUSTER_ROLES: _check_role_rules,
+    resources.PERSISTENT_VOLUME_CLAIMS: _check_claim,
 }
 
 _CHECK_CHANGE: dict[Resource, CheckChange] = {

@@ -9,13 +9,14 @@ import yaml
 from aiohttp import web
 
 from kube.resources import Object
-from simulator.apiserver import status
+from simulator.apiserver import protobuf, status
 from simulator.apiserver.identity import User
 from simulator.apiserver.requests import RequestInfo, is_true
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as a real API server's default."""
 
+_BODY_TYPES = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _MANAGER_LIMIT = 128
 
 
@@ -67,11 +68,10 @@ class Call:
                 raise status.too_large(BODY_LIMIT)
         return bytes(collected)
 
-    async def json_body(self, *types: str) -> Object:
-        """A body that is one object in JSON (or YAML, which real servers take as well). Raises ApiError 400 and 415."""
-        accepted = types or ("application/json", "application/yaml")
-        if self.content_type not in accepted:
-            raise status.unsupported_media_type(accepted)
+    async def json_body(self) -> Object:
+        """A body that is one object in JSON, YAML or protobuf. Raises ApiError 400, 415, and 501 (see ``protobuf``)."""
+        if self.content_type not in _BODY_TYPES:
+            raise status.unsupported_media_type(_BODY_TYPES)
         decoded = self.decode(await self.body())
         if not isinstance(decoded, dict):
             raise status.bad_request("the body must be one object")
@@ -80,6 +80,8 @@ class Call:
     def decode(self, raw: bytes) -> Any:
         """The body's value by its media type. Raises ApiError 400."""
         try:
+            if self.content_type == protobuf.MEDIA_TYPE:
+                return protobuf.decode_object(raw)
             if "yaml" in self.content_type:
                 return yaml.safe_load(raw)
             return orjson.loads(raw)

@@ -35,9 +35,9 @@ class Listener:
     async def start(self) -> None:
         """Accept connections."""
         self._server = web.Server(self._handler, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(self._server)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
-        site = web.SockSite(self._runner, self._socket, ssl_context=self._context, shutdown_timeout=_SHUTDOWN_SECONDS)
+        site = web.SockSite(self._runner, self._socket, ssl_context=self._context)
         await site.start()
 
     async def stop(self) -> None:

@@ -149,10 +149,10 @@ def _check_annotations(annotations: dict[str, str]) -> list[FieldCause]:
 
 def _check_owners(owners: list[dict[str, Any]]) -> list[FieldCause]:
     causes: list[FieldCause] = []
-    for index, owner in enumerate(owners):
+    for owner in owners:
         for name in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(name):
-                field = f"metadata.ownerReferences[{index}].{name}"
+                field = f"metadata.ownerReferences.{name}"
                 causes.append(FieldCause("FieldValueInvalid", field, 'Invalid value: "": must not be empty'))
     if sum(bool(owner.get("controller")) for owner in owners) > 1:
         message = "Invalid value: Only one reference can have Controller set to true"

@@ -57,14 +57,13 @@ def list_page(store: Store, collection: Collection, namespace: str, query: Mappi
             if token
             else f"The resourceVersion for the provided list is too old: {revision}"
         )
-    selected = (item for item in items if item.key > start and all(test(item.object) for test in tests))
-    if not limit:
-        return Page(list(selected), revision)
-    page = list(islice(selected, limit))
-    rest = list(selected)
+    candidates = iter([item for item in items if item.key > start])
+    selected = (item for item in candidates if all(test(item.object) for test in tests))
+    page = list(islice(selected, limit or None))
+    rest = sum(1 for _ in candidates)  # as in a real server, whether the selectors select them or not
     if not rest:
         return Page(page, revision)
-    return Page(page, revision, _encode(revision, page[-1].key), None if tests else len(rest))
+    return Page(page, revision, _encode(revision, page[-1].key), None if tests else rest)
 
 
 def too_far_ahead(wanted: int, current: int) -> status.ApiError:

@@ -84,8 +84,7 @@ class ApiServer:
         self._endpoints = Endpoints(self.registry, self._stopping)
         self._saboteur = Saboteur(self.faults, self._stopping, self._leave_for)
         self._version = _version_document(version)
-        self.seed(bootstrap.build_objects())
-        self.seed(bootstrap.build_served_crds(self.registry.kinds))
+        self._seed_bootstrap()
         self._housekeeping = Housekeeping(self.registry, authority.server_ca.certificate)
 
     @property
@@ -156,6 +155,14 @@ class ApiServer:
         self._aggregated[group, version] = handler
         self._discovery.add(group, version, served)
         self.seed([bootstrap.build_api_service(group, version)])
+
+    def _seed_bootstrap(self) -> None:
+        """A new cluster's history begins after its first objects, as if it had been there for a while."""
+        is_new = self.store.revision == 1
+        self.seed(bootstrap.build_objects())
+        self.seed(bootstrap.build_served_crds(self.registry.kinds))
+        if is_new:
+            self.store.compact()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request that came in over TLS."""

@@ -212,8 +212,7 @@ PERSISTENT_VOLUME_CLAIMS: Final = KindSpec(
                     "dataSource": _CLAIM_SOURCE,
                     "dataSourceRef": struct({"apiGroup": text(), "kind": text(), "name": text(), "namespace": text()}),
                     "selector": open_struct(),
-                },
-                required=["accessModes", "resources"],
+                }
             ),
             "status": open_struct(
                 {
