@@ -105,7 +105,7 @@ class DriverBench(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """Lets the infrastructure do its next step, where that takes a hand."""
+        """Lets the infrastructure do its next step, or waits a moment for it."""
 
     def ref(self, name: str = "c1-pool1-abcde", **owner: Any) -> MachineRef:
         """A ref whose owner depends on the name alone, unless told."""
@@ -130,7 +130,6 @@ class DriverBench(ABC):
         while not condition():
             assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for: {what}"
             self.advance()
-            time.sleep(0.02)
 
     def bring_up(self, order: MachineOrder) -> MachineView:
         """Creates and waits until the machine runs with an address."""

@@ -18,6 +18,7 @@ from kube.resources import (
     Object,
 )
 from node_driver.harvester.driver import HarvesterDriver
+from node_driver.harvester.ownership import owner_labels
 from node_driver.types import MachineRef
 from tests.node_driver.battery import DriverBench
 from tests.node_driver.harvester.tapped_client import TappedClient
@@ -28,9 +29,11 @@ NETWORK = "default/vlan100"
 
 
 class HarvesterBench(DriverBench):
-    """play: what Harvester does next, where its controllers do not run by themselves."""
+    """play: does what Harvester does next, or waits where its controllers run by themselves."""
 
-    def __init__(self, client: TappedClient, location: str, play: Callable[[], None] = lambda: None) -> None:
+    driver: HarvesterDriver
+
+    def __init__(self, client: TappedClient, location: str, play: Callable[[], None]) -> None:
         self.client = client
         self.location = location
         self.driver = HarvesterDriver(client)
@@ -64,6 +67,10 @@ class HarvesterBench(DriverBench):
     def labels(self, ref: MachineRef) -> Mapping[str, str]:
         labels: dict[str, str] = self.client.get(VIRTUAL_MACHINES, ref.name, ref.location)["metadata"]["labels"]
         return labels
+
+    def labels_of_parts(self) -> Mapping[str, str]:
+        """The owner labels of the bench's machine."""
+        return owner_labels(self.ref())
 
     def occupy(self, name: str) -> None:
         domain = {"devices": {}, "memory": {"guest": "1Gi"}, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
