@@ -15,8 +15,9 @@ _environment = environment()
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 DEBUG = False  # Django's debug pages show settings and variables; there is no way to turn them on
-# Commands such as makemigrations run without a keys file; what they sign nobody reads.
-SECRET_KEY = key_ring().signing.hex() if _environment.keys_file else secrets.token_hex(32)
+# Commands such as makemigrations and prepare run without a keys file; what they sign nobody reads.
+_has_keys = _environment.keys_file is not None and _environment.keys_file.exists()
+SECRET_KEY = key_ring().signing.hex() if _has_keys else secrets.token_hex(32)
 ALLOWED_HOSTS = sorted({str(urlsplit(_environment.url).hostname), "localhost", "127.0.0.1", "[::1]"})
 
 INSTALLED_APPS = [

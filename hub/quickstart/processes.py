@@ -16,7 +16,7 @@ from pathlib import Path
 from .embedded import die_with_parent, log_tail, stop_process
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_RESTARTS = 5  # of one process, within RESTART_WINDOW; more means that it cannot run
+MOST_RESTARTS = 10  # of one process, within RESTART_WINDOW; more means that it cannot run
 RESTART_WINDOW = 60.0
 
 

@@ -21,6 +21,7 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from hub.core.environment import environment, split_listen
+from kube.guard import AddressGuard
 from kube.kubeconfig import parse_kubeconfig
 
 from .certificates import server_certificate_files
@@ -66,6 +67,8 @@ class Stack:
         self.settings = settings
         self.simulate = simulate
         self.first_password: str | None = None
+        self.postgres = EmbeddedPostgres(settings.home / "postgres")
+        self.valkey = EmbeddedValkey(settings.home / "valkey")
         self._exit = ExitStack()
         self.processes: ProcessGroup
 
@@ -159,13 +162,11 @@ class Stack:
     def _start_databases(self) -> None:
         try:
             if "DATABASE_URL" not in os.environ:
-                postgres = EmbeddedPostgres(self.home / "postgres")
-                self._exit.callback(postgres.stop)
-                self.processes.environment["DATABASE_URL"] = postgres.start()
+                self._exit.callback(self.postgres.stop)
+                self.processes.environment["DATABASE_URL"] = self.postgres.start()
             if "REDIS_URL" not in os.environ:
-                valkey = EmbeddedValkey(self.home / "valkey")
-                self._exit.callback(valkey.stop)
-                self.processes.environment["REDIS_URL"] = valkey.start()
+                self._exit.callback(self.valkey.stop)
+                self.processes.environment["REDIS_URL"] = self.valkey.start()
         except EmbeddedServerError as error:
             raise StackError(str(error)) from error
 
@@ -183,8 +184,10 @@ class Stack:
     def _await_simulator(self) -> None:
         self._await("the simulated clusters", self._ready_file.exists)
         allowed = [f"{SIMULATED_NETWORK}:{port}" for port in GUEST_PORTS]
+        on_loopback = AddressGuard(["127.0.0.0/8"])
         for kubeconfig in self.kubeconfigs.values():
-            allowed += [urlsplit(server).netloc for server in parse_kubeconfig(kubeconfig.read_text()).servers]
+            credentials = parse_kubeconfig(kubeconfig.read_text(), guard=on_loopback)
+            allowed += [urlsplit(server).netloc for server in credentials.servers]
         given = os.environ.get("PADDOCK_ADDRESS_ALLOW", "")
         self.processes.environment["PADDOCK_ADDRESS_ALLOW"] = ",".join([*filter(None, [given]), *allowed])
 
