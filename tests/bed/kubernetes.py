@@ -79,6 +79,10 @@ class Bed:
             self._controller_managers.append(ControllerManager(self.binaries.kube_controller_manager, server))
         return server
 
+    def forget_before(self, revision: int) -> None:
+        """Pages and exact lists of earlier revisions are Expired from now on, for every server of the bed."""
+        self._etcd.compact(revision)
+
     def stop(self) -> None:
         """End every process and remove the folder, unless it is to be kept."""
         with ThreadPoolExecutor() as pool:  # each takes a second or two to go

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +61,14 @@ class Answer:
 
 
 class Cluster:
-    """``credentials`` are an administrator's; other users are played by impersonation or with a token."""
+    """``credentials`` are an administrator's; other users are played by impersonation or with a token.
 
-    def __init__(self, name: str, credentials: Credentials) -> None:
+    ``forget_before`` makes the server forget what was before a revision.
+    """
+
+    def __init__(self, name: str, credentials: Credentials, forget_before: Callable[[int], None]) -> None:
         self.name = name
+        self.forget_before = forget_before
         self.credentials = credentials
         self._address = urlsplit(credentials.servers[0])
         self._admin_tls = client_context(credentials)

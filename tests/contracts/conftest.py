@@ -16,7 +16,12 @@ from tests.simulator.running import RunningServer
 @pytest.fixture(scope="session")
 def simulated_cluster() -> Iterator[Cluster]:
     with RunningServer(lambda: ApiServer(HARVESTER_KINDS, Authority.generate("contracts"))) as running:
-        yield Cluster("simulated", running.admin)
+
+        async def forget_before(revision: int) -> None:
+            for collection in running.server.store:
+                collection.compact(revision)
+
+        yield Cluster("simulated", running.admin, lambda revision: running.run(forget_before(revision)))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +33,7 @@ def real_cluster(request: pytest.FixtureRequest) -> Cluster:
         client_cert_pem=server.admin_client_cert_pem,
         client_key_pem=server.admin_client_key_pem,
     )
-    return Cluster("real", credentials)
+    return Cluster("real", credentials, request.getfixturevalue("bed").forget_before)
 
 
 @pytest.fixture(params=["simulated", pytest.param("real", marks=[pytest.mark.kube, pytest.mark.servers])])
