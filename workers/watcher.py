@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from hub.core.environment import environment
+from hub.core.heartbeat import beat
 
 from .housekeeping import clean_once
 from .machine_watch import run_machine_watch
@@ -25,6 +26,7 @@ Job = Callable[[asyncio.Event], Awaitable[None]]
 
 HOUSEKEEPING_SECONDS = 900.0
 SWEEP_SECONDS = 300.0
+HEARTBEAT_SECONDS = 10.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 STOP_DEADLINE = 8.0
@@ -37,7 +39,16 @@ def jobs() -> Sequence[Job]:
         Periodic("housekeeping", HOUSEKEEPING_SECONDS, clean_once),
         Periodic("sweeper", SWEEP_SECONDS, Sweeper().sweep),
         run_machine_watch,
+        run_heartbeat,
     )
+
+
+async def run_heartbeat(stop: asyncio.Event) -> None:
+    """Shows that this loop turns (``manage.py health watcher``)."""
+    while not stop.is_set():
+        beat("watcher")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)
 
 
 async def watch(jobs: Sequence[Job], stop: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ import binascii
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,8 +111,8 @@ def key_ring() -> KeyRing:
 def ensure_keys_file(path: Path) -> None:
     """Writes a keys file of fresh random keys, mode 0600, unless there is one. An existing file is never touched."""
     document = {"keys": {"k1": _fresh_key()}, "peppers": {"p1": _fresh_key()}, "signing": _fresh_key()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    partial = Path(name)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file, indent=1)
     try:
