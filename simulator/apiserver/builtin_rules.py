@@ -138,8 +138,12 @@ def _check_immutable(old: Object, new: Object) -> list[FieldCause]:
 
 
 def _check_claim_change(old: Object, new: Object) -> list[FieldCause]:
-    """Only the requested size of a bound claim, and the volume of an unbound one, may change."""
-    if _frozen_claim(old) == _frozen_claim(new):
+    """Only the requested size of a bound claim, and the volume of an unbound one, may change; a claim without a class
+    may be given one."""
+    before, after = _frozen_claim(old), _frozen_claim(new)
+    if before.get("storageClassName") is None:
+        after.pop("storageClassName", None)
+    if before == after:
         return []
     message = (
         "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
