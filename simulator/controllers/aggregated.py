@@ -25,6 +25,7 @@ from simulator.controllers.power import ACTIONS, PowerChange, PowerRefused, Requ
 GROUP = SUBRESOURCE_VIRTUAL_MACHINES.group
 VERSION = SUBRESOURCE_VIRTUAL_MACHINES.version
 _MAX_BODY = 64 * 1024
+_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +68,16 @@ class PowerApi:
         return web.Response(status=202)
 
     async def _act(self, namespace: str, name: str, action: str, options: Mapping[str, Any]) -> None:
+        """Looks and acts; when somebody changed the machine in between, once more on what it is now."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                await self._act_once(namespace, name, action, options)
+            except Conflict:
+                continue
+            return
+        await self._act_once(namespace, name, action, options)
+
+    async def _act_once(self, namespace: str, name: str, action: str, options: Mapping[str, Any]) -> None:
         try:
             vm = await self._client.get(VIRTUAL_MACHINES, name, namespace)
         except NotFound:

@@ -5,6 +5,7 @@ authority, which kube-apiserver publishes (ConfigMap kube-system/extension-apise
 may is checked by kube-apiserver before it passes the request on.
 """
 
+import asyncio
 import base64
 import json
 from dataclasses import dataclass
@@ -13,15 +14,18 @@ from typing import Any
 from aiohttp import web
 
 from kube.aio import AsyncKubeClient
+from kube.errors import KubeError
 from kube.resources import API_SERVICES, CONFIG_MAPS, NAMESPACES, SERVICES, Object
 from simulator.apiserver import Authority
 from simulator.apiserver.authority import KeyPair
 from simulator.apiserver.listeners import Listener
+from simulator.conditions import condition_status
 from simulator.controllers.aggregated import GROUP, VERSION, PowerApi, refusal, served_resources
 from simulator.controllers.objects import ObjectWriter
 
 _NAMESPACE = "harvester-system"
 _SERVICE = "virt-api"
+_REGISTRATION_SECONDS = 30.0
 _AUTHENTICATION = "extension-apiserver-authentication"
 
 
@@ -55,22 +59,51 @@ class AggregatedServer:
         self._listener: Listener | None = None
 
     async def start(self) -> None:
-        """Listens and registers. Raises OSError when the address is taken, KubeError."""
-        self._trust = await read_front_proxy_trust(self._client)
+        """Listens, registers, and returns when the API server passes requests on. Raises OSError when the address is
+        taken, KubeError, and TimeoutError when it does not within half a minute."""
+        ca_pem = await self.listen(await read_front_proxy_trust(self._client))
+        await self._register(int(self.url.rpartition(":")[2]), ca_pem)
+        async with asyncio.timeout(_REGISTRATION_SECONDS):
+            await self._wait_available()
+
+    async def _wait_available(self) -> None:
+        while True:
+            if await self._is_available():
+                return
+            await asyncio.sleep(0.1)
+
+    async def _is_available(self) -> bool:
+        registration = await self._client.get(API_SERVICES, f"{VERSION}.{GROUP}")
+        conditions = registration.get("status", {}).get("conditions") or []
+        if condition_status(conditions, "Available") != "True":
+            return False
+        try:
+            await self._client.call("GET", f"/apis/{GROUP}/{VERSION}")
+        except KubeError:
+            return False
+        return True
+
+    async def listen(self, trust: FrontProxyTrust) -> str:
+        """Listens; returns the certificate of the authority that its own certificate is of. Raises OSError."""
+        self._trust = trust
         own = Authority.generate(_SERVICE)
-        authority = Authority(own.server_ca, KeyPair(self._trust.ca_pem, ""), own.account_key)
+        authority = Authority(own.server_ca, KeyPair(trust.ca_pem, ""), own.account_key)
         host, port = self._address
         context = authority.server_context((f"{_SERVICE}.{_NAMESPACE}.svc", host))
         self._listener = Listener(host, port, context, self.answer)
         await self._listener.start()
-        await self._register(self._listener.port, own.server_ca.certificate)
+        return own.server_ca.certificate
+
+    async def close(self) -> None:
+        """Listens no more."""
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
 
     async def stop(self) -> None:
         """Unregisters first: an APIService whose server is gone holds up the end of every namespace."""
-        if self._listener is not None:
-            await self._client.delete(API_SERVICES, f"{VERSION}.{GROUP}")
-            await self._listener.stop()
-            self._listener = None
+        await self._client.delete(API_SERVICES, f"{VERSION}.{GROUP}")
+        await self.close()
 
     @property
     def url(self) -> str:

@@ -6,6 +6,7 @@ give").
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from kube.errors import Conflict, NotFound
@@ -19,6 +20,7 @@ from simulator.guests.machines import GuestMachines
 PROVISIONER = "driver.longhorn.io"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+_PROTECTION = "kubernetes.io/pv-protection"
 _BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 _LOOK_AGAIN = 1.0
 
@@ -96,8 +98,23 @@ class VolumeController:
             return
         await self._guests.discard_disk(uid)
         volume = await self._writer.find(PERSISTENT_VOLUMES, f"pvc-{uid}")
-        if volume is not None:
-            await self._writer.delete(PERSISTENT_VOLUMES, volume)
+        if volume is None:
+            return
+        # A Bound volume would be protected for ever.
+        volume = await self._writer.patch(
+            PERSISTENT_VOLUMES, volume, {"status": {"phase": "Released"}}, subresource="status"
+        )
+        await self._writer.delete(PERSISTENT_VOLUMES, volume)
+        await self._drop_protection(f"pvc-{uid}")
+
+    async def _drop_protection(self, name: str) -> None:
+        """Lets a deleted volume go: the controller that does so may not run."""
+        volume = await self._writer.find(PERSISTENT_VOLUMES, name)
+        finalizers = (volume or {"metadata": {}})["metadata"].get("finalizers") or []
+        if volume is not None and _PROTECTION in finalizers:
+            rest = [other for other in finalizers if other != _PROTECTION]
+            with suppress(NotFound):
+                await self._writer.patch(PERSISTENT_VOLUMES, volume, {"metadata": {"finalizers": rest or None}})
 
 
 def volume_name(claim: Object) -> str:

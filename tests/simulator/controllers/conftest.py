@@ -2,14 +2,13 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from kube.aio import AsyncKubeClient
 from kube.credentials import Credentials
-from kube.errors import KubeError, NotFound
 from kube.guard import AddressGuard
 from kube.names import random_suffix
 from kube.resources import (
@@ -37,17 +36,25 @@ from tests.simulator.controllers.objects import cloud_init, machine
 from tests.simulator.guests.conftest import FAST, eventually
 
 LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
+Issue = Callable[[str], Credentials]
 BOTH = ["simulated", pytest.param("real", marks=[pytest.mark.kube, pytest.mark.servers])]
 
 
 class Cluster:
     """A Harvester-shaped cluster with controllers at work, and a namespace of the test's own."""
 
-    def __init__(self, client: AsyncKubeClient, guests: GuestMachines, settings: SimulationSettings) -> None:
+    def __init__(
+        self, client: AsyncKubeClient, guests: GuestMachines, settings: SimulationSettings, issue: Issue
+    ) -> None:
         self.client = client
         self.guests = guests
         self.settings = settings
         self.namespace = f"test-{random_suffix()}"
+        self._issue = issue
+
+    def client_of(self, user: str) -> AsyncKubeClient:
+        """A client of a user whom the server knows by certificate."""
+        return AsyncKubeClient(self._issue(user), guard=LOOPBACK)
 
     async def start_machine(self, name: str, user_data: str | None = None, **changes: Any) -> Object:
         """Creates the machine and its cloud-init, and waits until it runs with an address."""
@@ -130,20 +137,31 @@ async def cluster(request: pytest.FixtureRequest, settings: SimulationSettings) 
         credentials = Credentials(
             (server.url,), server.ca_pem, None, server.admin_client_cert_pem, server.admin_client_key_pem
         )
-        async for cluster in _at_work(credentials, settings, None):
+
+        def issue(user: str) -> Credentials:
+            pair = server.client_certificate(user)
+            return Credentials((server.url,), server.ca_pem, None, pair.certificate_pem, pair.key_pem)
+
+        async for cluster in _at_work(credentials, settings, issue, None):
             yield cluster
         return
     simulated = ApiServer(HARVESTER_KINDS, Authority.generate("test"))
     await simulated.start()
+
+    def issue_simulated(user: str) -> Credentials:
+        pair = simulated.authority.issue_client(user)
+        ca_pem = simulated.authority.server_ca.certificate
+        return Credentials((simulated.url,), ca_pem, None, pair.certificate, pair.key)
+
     try:
-        async for cluster in _at_work(simulated.admin_credentials(), settings, simulated):
+        async for cluster in _at_work(simulated.admin_credentials(), settings, issue_simulated, simulated):
             yield cluster
     finally:
         await simulated.stop()
 
 
 async def _at_work(
-    credentials: Credentials, settings: SimulationSettings, simulated: ApiServer | None
+    credentials: Credentials, settings: SimulationSettings, issue: Issue, simulated: ApiServer | None
 ) -> AsyncIterator[Cluster]:
     guests = GuestMachines(timings=GuestTimings(**FAST))
     async with AsyncKubeClient(credentials, guard=LOOPBACK) as client:
@@ -154,7 +172,7 @@ async def _at_work(
         elif aggregated:
             await aggregated.start()
         controllers = asyncio.create_task(Controllers(credentials, LOOPBACK, guests, settings).run())
-        cluster = Cluster(client, guests, settings)
+        cluster = Cluster(client, guests, settings, issue)
         await client.create(NAMESPACES, {"metadata": {"name": cluster.namespace}})
         try:
             yield cluster

@@ -14,6 +14,7 @@ from kube.resources import (
     SECRETS,
     VIRTUAL_MACHINE_INSTANCES,
     VIRTUAL_MACHINES,
+    Object,
 )
 from tests.simulator.controllers.conftest import Cluster
 from tests.simulator.controllers.objects import cloud_init, machine, owned_by
@@ -180,7 +181,9 @@ async def test_a_claim_that_does_not_exist_is_named(cluster: Cluster) -> None:
 
 async def test_a_claim_of_a_class_that_does_not_exist_holds_the_machine(cluster: Cluster) -> None:
     vm = machine("web", cluster.namespace)
-    text = vm["metadata"]["annotations"]["harvesterhci.io/volumeClaimTemplates"].replace("harvester-longhorn", "lh-none")
+    text = vm["metadata"]["annotations"]["harvesterhci.io/volumeClaimTemplates"].replace(
+        "harvester-longhorn", "lh-none"
+    )
     vm["metadata"]["annotations"]["harvesterhci.io/volumeClaimTemplates"] = text
     await cluster.client.create(SECRETS, cloud_init("web", cluster.namespace))
     await cluster.client.create(VIRTUAL_MACHINES, vm)
@@ -251,8 +254,8 @@ async def test_a_failed_instance_is_replaced(cluster: Cluster, strategy: str) ->
     failed = {"status": {"phase": "Failed"}}
     await cluster.client.patch(VIRTUAL_MACHINE_INSTANCES, "web", failed, cluster.namespace)
 
-    def is_another(instance: dict[str, dict[str, str]]) -> bool:
-        return instance["metadata"]["uid"] != before["metadata"]["uid"]
+    def is_another(instance: Object) -> bool:
+        return bool(instance["metadata"]["uid"] != before["metadata"]["uid"])
 
     await cluster.until(VIRTUAL_MACHINE_INSTANCES, "web", is_another)
     await cluster.wait_running("web")
@@ -293,8 +296,8 @@ async def test_a_slow_deletion_hangs_as_terminating(cluster: Cluster) -> None:
 
 
 async def test_a_machine_made_anew_under_its_name_starts_blank(cluster: Cluster) -> None:
-    vm_changes = {"annotations": {"harvesterhci.io/removedPersistentVolumeClaims": "web-disk-0"}}
-    await cluster.start_machine("web", **vm_changes)
+    annotations = {"harvesterhci.io/removedPersistentVolumeClaims": "web-disk-0"}
+    await cluster.start_machine("web", annotations=annotations)
     await cluster.client.delete(VIRTUAL_MACHINES, "web", cluster.namespace)
     await cluster.until_gone(VIRTUAL_MACHINES, "web")
     await cluster.until_gone(PERSISTENT_VOLUME_CLAIMS, "web-disk-0")
