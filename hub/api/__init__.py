@@ -1,1 +1,1 @@
-"""See apps.py."""
+"""The REST API: HTTP in, services and narrowed querysets behind it, problem documents out. It decides nothing itself."""

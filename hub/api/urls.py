@@ -1,5 +1,57 @@
-"""Routes of the REST API."""
+"""Every route of the web process."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from . import probes
+from .resources.audit_events import AuditEventViewSet
+from .resources.catalogues import NodeDriverViewSet, ReleaseViewSet
+from .resources.clusters import ClusterViewSet
+from .resources.guest_clusters import GuestClusterViewSet
+from .resources.machine_log import MachineLogViewSet
+from .resources.machines import MachineViewSet
+from .resources.node_pools import NodePoolViewSet
+from .resources.operations import OperationViewSet
+from .resources.projects import ProjectViewSet
+from .resources.tenants import TenantViewSet
+from .resources.tokens import TokenViewSet
+from .resources.whoami import WhoamiViewSet
+from .viewsets import ApiViewSet
+
+VIEWSETS: tuple[type[ApiViewSet], ...] = (
+    AuditEventViewSet,
+    ClusterViewSet,
+    GuestClusterViewSet,
+    MachineViewSet,
+    NodeDriverViewSet,
+    NodePoolViewSet,
+    OperationViewSet,
+    ProjectViewSet,
+    ReleaseViewSet,
+    TenantViewSet,
+    TokenViewSet,
+)
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+for viewset in VIEWSETS:
+    router.register(viewset.title_of_resource(), viewset, basename=viewset.title_of_resource())
+
+api_patterns: list[URLPattern | URLResolver] = [
+    path(
+        "api/v1/",
+        include(
+            [
+                *router.urls,
+                path("machines/<str:pk>/log", MachineLogViewSet.as_view({"get": "list"}), name="machine-log"),
+                path("whoami", WhoamiViewSet.as_view({"get": "retrieve"}), name="whoami"),
+            ]
+        ),
+    )
+]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
+    path("api/v1/openapi.json", probes.openapi, name="openapi"),
+    *api_patterns,
+]

@@ -46,7 +46,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 ROOT_URLCONF = "hub.config.urls"
 WSGI_APPLICATION = "hub.config.wsgi.application"
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = ["hub.api.middleware.EntranceMiddleware"]
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # only the stream server reaches the web socket
