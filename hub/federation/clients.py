@@ -5,6 +5,7 @@ enrolment credential that somebody pasted, and the renewal token. A fenced clust
 can write to it by mistake (FLT-25, FLT-40).
 """
 
+import hashlib
 import json
 import threading
 from functools import lru_cache
@@ -92,12 +93,13 @@ def client_for(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
 
 def probing_client(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
     """As ``client_for``, also for a fenced cluster: only to look whether it still has to be."""
-    key, fingerprint = (cluster.pk, timeout), _fingerprint(cluster)
+    credentials = credentials_of(cluster)
+    key, fingerprint = (cluster.pk, timeout), _fingerprint(credentials)
     with _lock:
         kept = _clients.get(key)
         if kept is not None and kept[0] == fingerprint:
             return kept[1]
-    client = KubeClient(credentials_of(cluster), guard=guard(), timeout=timeout)
+    client = KubeClient(credentials, guard=guard(), timeout=timeout)
     with _lock:
         replaced = _clients.get(key)
         _clients[key] = (fingerprint, client)
@@ -134,6 +136,7 @@ def _credentials(
     )
 
 
-def _fingerprint(cluster: Cluster) -> str:
-    """Changes with whatever a client is made of; holds the sealed token, not the token."""
-    return json.dumps([*cluster.servers, cluster.ca_pem, cluster.tls_server_name, cluster.access_token.token()])
+def _fingerprint(credentials: Credentials) -> str:
+    """Changes with whatever a client is made of; a digest, so that the token is not kept a second time."""
+    parts = [*credentials.servers, credentials.ca_pem, credentials.tls_server_name, credentials.token]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

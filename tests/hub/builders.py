@@ -38,7 +38,11 @@ def make_cluster(
 ) -> Cluster:
     """A cluster row as if it were registered: shared, or of a project. Nothing answers at its address."""
     cluster = Cluster(
-        name=unique("cluster"), kind=kind, project=project, tenant=project.tenant if project else None, groups=groups or []
+        name=unique("cluster"),
+        kind=kind,
+        project=project,
+        tenant=project.tenant if project else None,
+        groups=groups or [],
     )
     cluster.set_servers(["https://192.0.2.1:6443"])
     with transaction.atomic():
@@ -58,6 +62,11 @@ def make_actor(role: str | None = None, scope: Scope = None, *, name: str = "use
     return actor_of(user)
 
 
+def user_of(actor: Actor) -> User:
+    """The user that an actor made here is."""
+    return User.objects.get(username=actor.name)
+
+
 def bind(actor: Actor, role: str, scope: Scope = None) -> RoleBinding:
     """One more role for an actor made here."""
-    return bind_role(SYSTEM, role, User.objects.get(pk=actor.id), scope)
+    return bind_role(SYSTEM, role, user_of(actor), scope)

@@ -111,6 +111,7 @@ def enrol(visit: Visit) -> float | None:
     visit.set(groups=groups, rights_checked_at=None)
     _keep_access_token(visit, access)
     _keep_renewal_token(visit, renewal)
+    visit.keep_results()
     visit.write()
     failpoint("cluster.register.after_commit")
     return None

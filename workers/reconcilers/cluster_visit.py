@@ -58,6 +58,11 @@ class Visit:
         if set_phase(self.cluster, phase):
             self.changed |= {"phase", "phase_since"}
 
+    def keep_results(self) -> None:
+        """Puts the results so far onto the row, to be written by the next ``write``."""
+        if merge_checks(self.cluster, self.results):
+            self.changed.add("checks")
+
     def write(self) -> None:
         """Writes what has changed so far, under the claim. Raises LostClaim."""
         if self.changed:
@@ -90,15 +95,14 @@ def tell_failure(visit: Visit, failure: CheckFailed) -> float:
 def write_status(visit: Visit, *, was_ready: bool) -> None:
     """Written on every exit: the checks, Ready in one word, Stuck, the phase, and the steps of an open import."""
     cluster = visit.cluster
-    if merge_checks(cluster, visit.results):
-        visit.changed.add("checks")
+    visit.keep_results()
     _tell_ready(visit)
     _tell_stuck(visit)
     visit.set_phase(_phase_of(cluster))
     if cluster.observed_generation != cluster.generation:
         visit.set(observed_generation=cluster.generation)
     visit.write()
-    _tell_import(visit)
+    _tell_import(cluster)
     if is_true(cluster, c.READY) and not was_ready:
         with transaction.atomic():
             for namespace in ProjectNamespace.objects.filter(cluster=cluster):
@@ -152,13 +156,15 @@ def _phase_of(cluster: Cluster) -> str:
     return "Unavailable" if is_true(cluster, c.REGISTERED) else "Importing"
 
 
-def _tell_import(visit: Visit) -> None:
-    """The checks as steps of the operation that imports the cluster, while that is open."""
-    cluster = visit.cluster
+def _tell_import(cluster: Cluster) -> None:
+    """The checks as steps of the operation that imports the cluster, while that is open.
+
+    From the row and not from this visit: a visit before it may have been cut off between the two.
+    """
     if cluster.operation_id is None or not Operation.objects.filter(pk=cluster.operation_id, finished_at=None).exists():
         return
-    for check in visit.results:
-        message = f"{check.message}. {check.fix}" if check.state == "failed" else check.message
-        tell_step(cluster, check.name, STEP_STATES[check.state], message)
+    for entry in cluster.checks:
+        message = f"{entry['message']}. {entry['fix']}" if entry["state"] == "failed" else entry["message"]
+        tell_step(cluster, entry["name"], STEP_STATES[entry["state"]], message)
     if is_true(cluster, c.READY):
         operations.finish(cluster.operation_id, State.SUCCEEDED)

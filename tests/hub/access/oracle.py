@@ -40,7 +40,12 @@ OWN = {"users": READING, "tokens": READING | {"create", "delete"}}
 
 
 def may(
-    me: UUID, roles: list[tuple[str, str, UUID | None]], token: TokenScope, verb: str, thing: Thing, verbs: frozenset[str]
+    me: UUID,
+    roles: list[tuple[str, str, UUID | None]],
+    token: TokenScope,
+    verb: str,
+    thing: Thing,
+    verbs: frozenset[str],
 ) -> bool:
     if verb not in verbs:
         return False
@@ -57,7 +62,12 @@ def may(
     for role, scope, where in roles:
         if role == "hub-admin" and scope == "hub":
             return True
-        if role == "tenant-owner" and scope == "tenant" and where in thing.tenants and verb in OWNER_MAY.get(thing.kind, ()):
+        if (
+            role == "tenant-owner"
+            and scope == "tenant"
+            and where in thing.tenants
+            and verb in OWNER_MAY.get(thing.kind, ())
+        ):
             return True
         if role == "project-viewer" and verb in VIEWER_MAY.get(thing.kind, ()):
             if scope == "tenant" and where in thing.tenants:

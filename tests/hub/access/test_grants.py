@@ -22,7 +22,9 @@ OWNER = BindingFact("tenant-owner", "tenant", TENANT)
 VIEWER = BindingFact("project-viewer", "project", PROJECT)
 
 
-def groups(binding: BindingFact, cluster: ClusterFacts, token: TokenScope | None = None, id: UUID = CLUSTER) -> list[str]:
+def groups(
+    binding: BindingFact, cluster: ClusterFacts, token: TokenScope | None = None, id: UUID = CLUSTER
+) -> list[str]:
     return member_groups([binding], token or TokenScope(), id, cluster)
 
 

@@ -1,6 +1,7 @@
 """The one wall: SQL filters and decisions, held against an independent oracle over random worlds."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from hub.access.grants import BindingFact
 from hub.access.models import RoleBinding
 from hub.access.permissions import RESOURCES, WRITE_VERBS
-from hub.access.services import bind_role
+from hub.access.services import Scope, bind_role
 from hub.core.access import HUB_SCOPE, SYSTEM, AccessScope, Actor, TokenScope, can, visible_to
 from hub.core.ids import uuid7
 from hub.core.models import Change
@@ -44,7 +45,7 @@ class World:
             issue_token(SYSTEM, user, name="t")
         self.things: list[tuple[Model, Thing]] = [*self._describe()]
 
-    def _describe(self):  # type: ignore[no-untyped-def]
+    def _describe(self) -> Iterator[tuple[Model, Thing]]:
         for tenant in self.tenants:
             own = frozenset(p.pk for p in self.projects if p.tenant_id == tenant.pk)
             yield tenant, Thing("tenants", frozenset({tenant.pk}), own)
@@ -90,11 +91,12 @@ class World:
         clusters = pick([self.shared.pk, self.guest.pk, self.lonely.pk])
         return TokenScope(dice.random() < 0.2, verbs, projects, clusters)
 
-    def random_roles(self, dice: random.Random) -> list[tuple[str, object]]:
-        places = [("tenant-owner", tenant) for tenant in self.tenants]
-        places += [("project-viewer", place) for place in (*self.tenants, *self.projects)]  # type: ignore[misc]
-        places += [("hub-admin", None)] if dice.random() < 0.1 else []  # type: ignore[list-item]
-        return dice.sample(places, dice.randint(0, 3))  # type: ignore[arg-type]
+    def random_roles(self, dice: random.Random) -> list[tuple[str, Scope]]:
+        places: list[tuple[str, Scope]] = [("tenant-owner", tenant) for tenant in self.tenants]
+        places += [("project-viewer", tenant) for tenant in self.tenants]
+        places += [("project-viewer", project) for project in self.projects]
+        places += [("hub-admin", None)] if dice.random() < 0.1 else []
+        return dice.sample(places, dice.randint(0, 3))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -104,7 +106,7 @@ def test_sql_filter_and_decision_agree_with_the_oracle_on_random_worlds(seed: in
     for _ in range(6):
         me = dice.choice(world.users)
         RoleBinding.objects.filter(user=me).delete()
-        bindings = [bind_role(SYSTEM, role, me, place) for role, place in world.random_roles(dice)]  # type: ignore[arg-type]
+        bindings = [bind_role(SYSTEM, role, me, place) for role, place in world.random_roles(dice)]
         roles = [(binding.role, binding.scope_kind, binding.scope_id) for binding in bindings]
         token = world.random_scope(dice)
         actor = replace(actor_of(me), token_scope=token)
@@ -129,7 +131,12 @@ def _compare(
                 continue  # a decision is about one place
             scope = AccessScope(*(next(iter(ids), None) for ids in (thing.tenants, thing.projects, thing.clusters)))
             decision = can(actor, verb, name, scope)
-            assert decision.allowed == may(me, roles, token, verb, thing, resource.verbs), (decision, verb, roles, token)
+            assert decision.allowed == may(me, roles, token, verb, thing, resource.verbs), (
+                decision,
+                verb,
+                roles,
+                token,
+            )
 
 
 class TestVisibility:

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from django.db import IntegrityError, close_old_connections, transaction
+from django.db import IntegrityError, connection, transaction
 
 from hub.access.models import RoleBinding
 from hub.access.services import (
@@ -16,13 +16,23 @@ from hub.access.services import (
     unbind_role,
 )
 from hub.audit.models import AuditEvent
-from hub.core.access import SYSTEM, TokenScope, can
+from hub.core.access import SYSTEM, AccessScope, TokenScope, can
 from hub.core.errors import HubError
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import cluster_group, project_group
 from hub.identity.models import User
 from hub.identity.services import authenticate_password
-from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_tenant, make_user
+from hub.tenancy.models import Tenant
+from tests.hub.builders import (
+    bind,
+    make_actor,
+    make_cluster,
+    make_namespace,
+    make_project,
+    make_tenant,
+    make_user,
+    user_of,
+)
 
 
 @pytest.mark.usefixtures("db")
@@ -112,13 +122,11 @@ class TestEscalation:
         tenant = make_tenant()
         owner = make_actor("tenant-owner", tenant)
         assert can(owner, "create", "projects", _scope(tenant)).allowed
-        unbind_role(SYSTEM, RoleBinding.objects.get(user_id=owner.id))
+        unbind_role(SYSTEM, RoleBinding.objects.get(user=user_of(owner)))
         assert not can(owner, "create", "projects", _scope(tenant)).allowed
 
 
-def _scope(tenant):  # type: ignore[no-untyped-def]
-    from hub.core.access import AccessScope
-
+def _scope(tenant: Tenant) -> AccessScope:
     return AccessScope(tenant_id=tenant.pk)
 
 
@@ -164,9 +172,6 @@ def test_sec37_two_administrators_who_remove_each_other_at_once_leave_one() -> N
         except HubError as error:
             refused.append(error.code)
         finally:
-            close_old_connections()
-            from django.db import connection
-
             connection.close()
 
     threads = [threading.Thread(target=remove, args=(binding,)) for binding in bindings]

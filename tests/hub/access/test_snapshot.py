@@ -1,6 +1,7 @@
 """Access in memory: the same answers as the database, without asking it, and an epoch that misses nothing."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -18,8 +19,9 @@ from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import cluster_group, project_group
 from hub.identity.models import ApiToken, User
 from hub.identity.services import issue_token, mark_used, revoke_token
+from hub.tenancy.models import Project
 from hub.tenancy.services import delete_project
-from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_user
+from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_user, user_of
 
 
 @pytest.mark.usefixtures("db")
@@ -81,12 +83,12 @@ class TestGroups:
         project, cluster = make_project(), make_cluster()
         make_namespace(project, cluster)
         viewer = make_actor("project-viewer", project)
-        _, text = issue_token(SYSTEM, User.objects.get(pk=viewer.id), name="ci")
+        _, text = issue_token(SYSTEM, user_of(viewer), name="ci")
         assert reach(load_snapshot(), text, cluster) == []
         group = project_group(project.pk, "viewer")
         Cluster.objects.filter(pk=cluster.pk).update(groups=[group])
         assert reach(load_snapshot(), text, cluster) == [group]
-        RoleBinding.objects.filter(user_id=viewer.id).delete()
+        RoleBinding.objects.filter(user=user_of(viewer)).delete()
         assert reach(load_snapshot(), text, cluster) == []
 
     def test_sec40_a_missing_and_a_foreign_cluster_answer_alike(self) -> None:
@@ -101,7 +103,7 @@ class TestGroups:
         cluster, shared = make_cluster(project=project), make_cluster()
         namespace = make_namespace(project, shared)
         owner = make_actor("tenant-owner", project.tenant)
-        _, text = issue_token(SYSTEM, User.objects.get(pk=owner.id), name="ci")
+        _, text = issue_token(SYSTEM, user_of(owner), name="ci")
         for one, group in ((cluster, cluster_group(cluster.pk, "admin")), (shared, project_group(project.pk, "admin"))):
             Cluster.objects.filter(pk=one.pk).update(groups=[group])
             assert reach(load_snapshot(), text, one) == [group]
@@ -115,14 +117,14 @@ class TestGroups:
         for _ in range(3):
             project = make_project()
             make_namespace(project, make_cluster())
-            issue_token(SYSTEM, User.objects.get(pk=make_actor("project-viewer", project).id), name="ci")
+            issue_token(SYSTEM, user_of(make_actor("project-viewer", project)), name="ci")
         with django_assert_num_queries(5):
             load_snapshot()
 
 
 @pytest.mark.usefixtures("transactional_db")
 class TestEpoch:
-    def _moves(self, change) -> bool:  # type: ignore[no-untyped-def]
+    def _moves(self, change: Callable[[], object]) -> bool:
         before = current_epoch()
         change()
         return current_epoch() != before
@@ -132,11 +134,11 @@ class TestEpoch:
         project, cluster = make_project(), make_cluster()
         token, _ = issue_token(SYSTEM, user, name="a")
         actor = make_actor("project-viewer", project)
-        changes = {
+        changes: dict[str, Callable[[], object]] = {
             "a new token": lambda: issue_token(SYSTEM, user, name="b"),
             "a revoked token": lambda: revoke_token(SYSTEM, token),
             "a role given": lambda: bind(actor, "project-viewer", project.tenant),
-            "a role taken": lambda: unbind_role(SYSTEM, RoleBinding.objects.filter(user_id=actor.id).first()),  # type: ignore[arg-type]
+            "a role taken": lambda: unbind_role(SYSTEM, RoleBinding.objects.filter(user=user_of(actor))[0]),
             "a user disabled": lambda: set_user_active(make_actor("hub-admin"), user, False),
             "a new cluster": make_cluster,
             "a namespace": lambda: make_namespace(project, cluster),
@@ -148,7 +150,7 @@ class TestEpoch:
     def test_it_stays_for_what_does_not_matter(self) -> None:
         token, _ = issue_token(SYSTEM, make_user(), name="a")
         cluster = make_cluster()
-        changes = {
+        changes: dict[str, Callable[[], object]] = {
             "last use": lambda: mark_used([token.pk], timezone.now()),
             "a probe": lambda: _write(cluster, last_seen_at=timezone.now(), node_count=3),
             "the same value again": lambda: Cluster.objects.filter(pk=cluster.pk).update(groups=[]),
@@ -203,7 +205,7 @@ class TestEpoch:
         other.join(10)
 
 
-def _project_with_a_binding():  # type: ignore[no-untyped-def]
+def _project_with_a_binding() -> Project:
     project = make_project()
     make_actor("project-viewer", project)
     return project

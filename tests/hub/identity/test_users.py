@@ -25,7 +25,12 @@ class TestAccounts:
         user = create_user(SYSTEM, "maria.k", password=GOOD, display_name="Maria")
         assert User.objects.get(username="maria.k").display_name == "Maria"
         event = AuditEvent.objects.get(object_id=user.pk)
-        assert (event.verb, event.resource, event.object_name, event.actor_kind) == ("create", "users", "maria.k", "system")
+        assert (event.verb, event.resource, event.object_name, event.actor_kind) == (
+            "create",
+            "users",
+            "maria.k",
+            "system",
+        )
 
     @pytest.mark.parametrize(
         "name", ["", "Maria", "maria k", "-maria", "maria:x", "system:masters\n", "mária", "a" * 65, "maria,bob", "a/b"]

@@ -30,7 +30,10 @@ def test_a_tenant_and_its_project_are_made_with_hints_and_audit() -> None:
     project = create_project(SYSTEM, tenant, "web")
     assert (tenant.version, project.version, project.tenant) == (1, 1, tenant)
     assert set(AuditEvent.objects.values_list("resource", "verb")) == {("tenants", "create"), ("projects", "create")}
-    assert set(Change.objects.values_list("object_id", "tenant_id")) == {(tenant.pk, tenant.pk), (project.pk, tenant.pk)}
+    assert set(Change.objects.values_list("object_id", "tenant_id")) == {
+        (tenant.pk, tenant.pk),
+        (project.pk, tenant.pk),
+    }
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "a_b", "-a", "a-", "a.b", "a" * 64, "a b", "ä", "a\n", "../x"])
