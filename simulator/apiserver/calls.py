@@ -41,18 +41,18 @@ class Call:
         """The field manager: as asked, else the name of the client program."""
         given = self.query.get("fieldManager", "")
         if len(given) > _MANAGER_LIMIT or not given.isprintable():
-            raise status.ApiError(
-                422, "Invalid", f"fieldManager may not be more than {_MANAGER_LIMIT} printable characters"
-            )
+            message = f"Invalid value: may not be more than {_MANAGER_LIMIT} printable characters"
+            raise status.invalid_option(self.request.method, "fieldManager", "FieldValueInvalid", message)
         program = self.request.headers.get("User-Agent", "").partition("/")[0]
         return given or program[:_MANAGER_LIMIT] or "unknown"
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is to be stored. Raises ApiError 400 for another value than ``All``."""
+        """Whether nothing is to be stored. Raises ApiError 422 for another value than ``All``."""
         asked = self.query.get("dryRun", "")
         if asked not in ("", "All"):
-            raise status.bad_request(f'Invalid value: "{asked}": dryRun supports "All" only')
+            message = f'Unsupported value: "{asked[:40]}": supported values: "All"'
+            raise status.invalid_option(self.request.method, "dryRun", "FieldValueNotSupported", message)
         return asked == "All"
 
     def asks(self, name: str) -> bool:

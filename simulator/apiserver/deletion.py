@@ -31,7 +31,8 @@ class DeleteOptions:
         if orphans is not None:
             propagation = "Orphan" if orphans else "Background"
         if propagation not in (None, "Background", *_POLICY_FINALIZERS):
-            raise status.ApiError(422, "Invalid", f"DeleteOptions is invalid: propagationPolicy: {propagation}")
+            message = f'Unsupported value: "{propagation}": supported values: "Background", "Foreground", "Orphan"'
+            raise status.invalid_option("DELETE", "propagationPolicy", "FieldValueNotSupported", message)
         preconditions = body.get("preconditions") or {}
         return cls(propagation, preconditions.get("uid"), preconditions.get("resourceVersion"))
 

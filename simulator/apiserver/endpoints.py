@@ -44,9 +44,9 @@ class Endpoints:
                 return await self._watch(call, kind)
             case "create" if not call.info.name:
                 return await self._create(call, kind, admit)
-            case "update":
+            case "update" if call.info.name:
                 return await self._update(call, kind, admit)
-            case "patch":
+            case "patch" if call.info.name:
                 return await self._patch(call, kind, admit)
             case "delete" if not call.info.subresource:
                 return await self._delete(call, kind)
@@ -108,7 +108,8 @@ class Endpoints:
         if call.content_type == APPLY:
             return self._apply(call, kind, body, options)
         if "force" in call.query:
-            raise _forbidden_force()
+            message = "Forbidden: may not be specified for non-apply patch"
+            raise status.invalid_option("PATCH", "force", "FieldValueForbidden", message)
         change = patch_function(call.content_type, kind, body)
         patched = self._registry.change(kind, _namespace(call, kind), info.name, change, options, info.subresource)
         return self._object(call, kind, patched, 200, options.warnings)
@@ -117,7 +118,8 @@ class Endpoints:
         if not isinstance(body, dict):
             raise status.bad_request("the body must be one object")
         if not call.query.get("fieldManager"):
-            raise _manager_required()
+            message = "Required value: is required for apply patch"
+            raise status.invalid_option("PATCH", "fieldManager", "FieldValueRequired", message)
         info = call.info
         applied, is_new = self._registry.apply(
             kind, _namespace(call, kind), info.name, body, options, info.subresource, force=call.asks("force")
@@ -154,7 +156,8 @@ class Endpoints:
     def _options(self, call: Call, admit: Admit) -> WriteOptions:
         validation = call.query.get("fieldValidation") or "Warn"
         if validation not in _FIELD_VALIDATION:
-            raise status.bad_request(f"fieldValidation must be one of {', '.join(_FIELD_VALIDATION)}")
+            message = f'Unsupported value: "{validation[:40]}": supported values: {", ".join(_FIELD_VALIDATION)}'
+            raise status.invalid_option(call.request.method, "fieldValidation", "FieldValueNotSupported", message)
         return WriteOptions(call.manager, call.dry_run, validation, admit)
 
     def _object(
@@ -205,25 +208,3 @@ def _list_body(kind: KindSpec, items: Sequence[Stored], metadata: Object) -> byt
     else:
         bodies = [item.json for item in items]
     return head[:-1] + b',"items":[' + b",".join(bodies) + b"]}"
-
-
-def _manager_required() -> status.ApiError:
-    cause = {
-        "reason": "FieldValueRequired",
-        "message": "Required value: is required for apply patch",
-        "field": "fieldManager",
-    }
-    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]}
-    message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-    return status.ApiError(422, "Invalid", message, details=details)
-
-
-def _forbidden_force() -> status.ApiError:
-    cause = {
-        "reason": "FieldValueForbidden",
-        "message": "Forbidden: may not be specified for non-apply patch",
-        "field": "force",
-    }
-    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]}
-    message = 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch'
-    return status.ApiError(422, "Invalid", message, details=details)

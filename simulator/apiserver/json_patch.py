@@ -31,8 +31,7 @@ def _apply(document: Any, operation: Any) -> Any:
         case "remove":
             return _remove(document, path)[0]
         case "replace":
-            _find(document, path)
-            return _add(_remove(document, path)[0], path, _value(operation)) if path else _value(operation)
+            return _replace(document, path, _value(operation))
         case "move":
             document, moved = _remove(document, _pointer(operation.get("from")))
             return _add(document, path, moved)
@@ -79,6 +78,13 @@ def _add(document: Any, path: list[str], value: Any) -> Any:
     else:
         raise _unprocessable(f"no object or list at /{'/'.join(path[:-1])}")
     return document
+
+
+def _replace(document: Any, path: list[str], value: Any) -> Any:
+    """As real servers do it, a field of an object need not be there; an item of a list must."""
+    if path and isinstance(_find(document, path[:-1]), list):
+        document = _remove(document, path)[0]
+    return _add(document, path, value)
 
 
 def _remove(document: Any, path: list[str]) -> tuple[Any, Any]:

@@ -24,7 +24,8 @@ ANNOTATIONS_LIMIT = 256 * 1024
 _SUFFIX_LENGTH = 5
 _GENERATED_LIMIT = LABEL_LIMIT - _SUFFIX_LENGTH
 
-_EMPTY_IS_ABSENT = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
+_EMPTY_IS_ABSENT = ("labels", "annotations", "finalizers", "ownerReferences")
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def now() -> str:
@@ -85,9 +86,20 @@ def check_metadata(kind: KindSpec, metadata: dict[str, Any]) -> list[FieldCause]
     for key, value in (metadata.get("labels") or {}).items():
         causes += _told("metadata.labels", key, check_label_key) + _told("metadata.labels", value, check_label_value)
     causes += _check_annotations(metadata.get("annotations") or {})
-    for finalizer in metadata.get("finalizers") or []:
-        causes += _told("metadata.finalizers", finalizer, check_label_key)
+    causes += _check_finalizers(kind, metadata.get("finalizers") or [])
     return causes + _check_owners(metadata.get("ownerReferences") or [])
+
+
+def _check_finalizers(kind: KindSpec, finalizers: list[str]) -> list[FieldCause]:
+    causes: list[FieldCause] = []
+    for index, name in enumerate(finalizers):
+        causes += _told("metadata.finalizers", name, check_label_key)
+        if kind.builtin and "/" not in name and name not in _STANDARD_FINALIZERS:
+            message = (
+                f'Invalid value: "{name[:100]}": name is neither a standard finalizer name nor is it fully qualified'
+            )
+            causes.append(FieldCause("FieldValueInvalid", f"metadata.finalizers[{index}]", message))
+    return causes
 
 
 def check_finalizers(old: Object, new: Object) -> list[FieldCause]:

@@ -136,3 +136,5 @@ def _write(kind: KindSpec, obj: Object, before: Owners, after: Owners, times: di
         entries.append(entry | {"subresource": manager.subresource} if manager.subresource else entry)
     entries.sort(key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
     obj["metadata"]["managedFields"] = entries
+    if not entries:
+        del obj["metadata"]["managedFields"]

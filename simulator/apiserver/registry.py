@@ -22,7 +22,8 @@ from simulator.kinds.metadata import object_schema
 Admit = Callable[[Object | None, Object], None]
 """Called with the old and the new object before it is stored; raises ApiError to refuse."""
 
-_GRACELESS_KEYS = frozenset({"apiVersion", "kind", "metadata", "status"})
+_IMMORTAL_NAMESPACES = ("default", "kube-system", "kube-public")
+_STATUS_KEYS = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 def _admit_all(old: Object | None, new: Object) -> None:
@@ -145,6 +146,8 @@ class Registry:
         self, kind: KindSpec, namespace: str, name: str, options: DeleteOptions, *, dry_run: bool = False
     ) -> tuple[Object, bool]:
         """Delete or, while finalizers hold it, mark an object; returns its last state and whether it is gone."""
+        if kind.resource == resources.NAMESPACES and name in _IMMORTAL_NAMESPACES:
+            raise status.forbidden(kind.resource, name, "this namespace may not be deleted")
         stored = self.get(kind, namespace, name)
         options.check(kind, stored.object)
         finalizers = finalizers_for(stored.object, options)
@@ -295,6 +298,8 @@ def _check_envelope(kind: KindSpec, namespace: str, obj: Object, name: str | Non
     metadata = obj.setdefault("metadata", {})
     if not isinstance(metadata, dict):
         raise status.bad_request("metadata must be an object")
+    if not kind.builtin and not (obj.get("apiVersion") and obj.get("kind")):
+        raise status.bad_request("Object 'Kind' or 'apiVersion' is missing")
     obj["apiVersion"] = obj.get("apiVersion") or resource.api_version
     obj["kind"] = obj.get("kind") or resource.kind
     if (obj["apiVersion"], obj["kind"]) != (resource.api_version, resource.kind):
@@ -338,7 +343,7 @@ def _restrict(kind: KindSpec, config: Object, subresource: str) -> None:
         config.pop("status", None)
         return
     for name in list(config):
-        if name not in _GRACELESS_KEYS:
+        if name not in _STATUS_KEYS:
             del config[name]
     if not kind.builtin:
         config["metadata"] = {

@@ -147,5 +147,15 @@ def not_simulated(what: str) -> ApiError:
     return ApiError(501, "NotImplemented", f"The simulated API server does not do this: {what}")
 
 
+def invalid_option(method: str, field: str, reason: str, message: str) -> ApiError:
+    """422 about a query parameter or an option in the body."""
+    kind = _OPTIONS.get(method, "ListOptions")
+    details = {"group": "meta.k8s.io", "kind": kind, "causes": [_cause(FieldCause(reason, field, message))]}
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {field}: {message}', details=details)
+
+
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+
+
 def _cause(cause: FieldCause) -> Object:
     return {"reason": cause.reason, "message": cause.message, "field": cause.field}

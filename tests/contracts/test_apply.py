@@ -14,7 +14,8 @@ def path(namespace: str) -> str:
 
 
 def config_map(**data: str) -> Object:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+    head: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    return head | ({"data": data} if data else {})
 
 
 def owners(obj: Object) -> dict[tuple[str, str], Any]:

@@ -127,7 +127,6 @@ def test_what_nobody_serves_is_a_404(cluster: Cluster, path: str) -> None:
     [
         ("PUT", "/api/v1/namespaces/default/configmaps"),
         ("POST", "/api/v1/namespaces/default/configmaps/a"),
-        ("POST", "/apis/kubevirt.io/v1/namespaces/default/virtualmachines/a"),
         ("DELETE", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_json_patch_adds_replaces_moves_and_removes(cluster: Cluster, path: st
     [
         {"op": "test", "path": "/data/one", "value": "2"},
         {"op": "remove", "path": "/data/absent"},
-        {"op": "replace", "path": "/data/absent", "value": "x"},
+        {"op": "replace", "path": "/metadata/absent/deep", "value": "x"},
         {"op": "add", "path": "/absent/deep", "value": "x"},
     ],
 )

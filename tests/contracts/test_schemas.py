@@ -167,6 +167,10 @@ def test_a_valid_object_does_not_become_invalid(cluster: Cluster, images: str) -
     answer.refused(422, "Invalid", ("FieldValueRequired", "spec.displayName"))
 
 
+def test_a_custom_object_must_tell_its_kind(cluster: Cluster, images: str) -> None:
+    cluster.call("POST", images, without(IMAGE, "kind")).refused(400, "BadRequest")
+
+
 def test_unknown_fields_are_dropped_with_a_warning(cluster: Cluster, images: str) -> None:
     answer = cluster.call("POST", images, with_value(IMAGE, "x", "spec", "colour"))
     assert "colour" not in answer.ok(201)["spec"]
