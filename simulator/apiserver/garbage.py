@@ -1,15 +1,18 @@
 """Garbage collection by ``ownerReferences``: what goes when its owners are gone, and in which order."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kube.resources import Object
 from simulator.apiserver.deletion import FOREGROUND_FINALIZER, ORPHAN_FINALIZER, DeleteOptions
 from simulator.apiserver.registry import Registry, WriteOptions
+from simulator.apiserver.status import ApiError
 from simulator.apiserver.storage import Change, Key, Stored
 from simulator.kinds import KindSpec
 
-_OPTIONS = "kube-controller-manager"
+_MANAGER = "kube-controller-manager"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,12 @@ class GarbageCollector:
         for place in list(self._dirty):
             self._dirty.pop(place, None)
             stored = self._find(place)
-            if stored is not None:
+            if stored is None:
+                continue
+            try:
                 self._look_at(place, stored.object)
+            except ApiError as error:
+                _log.warning("garbage collection of %s %s: %s", place.kind.key, place.key, error)
 
     def _note(self, place: Place, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -157,14 +164,14 @@ class GarbageCollector:
             obj["metadata"]["ownerReferences"] = [item for item in references if item["uid"] not in gone]
             return obj
 
-        self._registry.change(place.kind, *place.key, change, WriteOptions(_OPTIONS))
+        self._registry.change(place.kind, *place.key, change, WriteOptions(_MANAGER))
 
     def _drop_finalizer(self, place: Place, finalizer: str) -> None:
         def change(obj: Object) -> Object:
             obj["metadata"]["finalizers"] = [name for name in obj["metadata"]["finalizers"] if name != finalizer]
             return obj
 
-        self._registry.change(place.kind, *place.key, change, WriteOptions(_OPTIONS))
+        self._registry.change(place.kind, *place.key, change, WriteOptions(_MANAGER))
 
     def _delete(self, place: Place, propagation: str) -> None:
         self._registry.delete(place.kind, *place.key, DeleteOptions(propagation))

@@ -5,6 +5,7 @@ They stand for what kube-controller-manager does in a real cluster, and for noth
 """
 
 import asyncio
+import logging
 
 from kube import resources
 from kube.resources import Object
@@ -12,10 +13,12 @@ from simulator.apiserver.builtin_rules import NAMESPACE_FINALIZER
 from simulator.apiserver.deletion import DeleteOptions
 from simulator.apiserver.garbage import GarbageCollector
 from simulator.apiserver.registry import Registry, WriteOptions
+from simulator.apiserver.status import ApiError
 from simulator.apiserver.storage import Change
 from simulator.kinds import KindSpec
 
-_OPTIONS = "kube-controller-manager"
+_MANAGER = "kube-controller-manager"
+_log = logging.getLogger(__name__)
 _DEFAULT_ACCOUNT = "default"
 _REMAINING = "NamespaceContentRemaining"
 
@@ -48,7 +51,10 @@ class Housekeeping:
             self._garbage.work()
             for name in sorted(self._namespaces):
                 self._namespaces.discard(name)
-                self._tend(name)
+                try:
+                    self._tend(name)
+                except ApiError as error:
+                    _log.warning("housekeeping of namespace %s: %s", name, error)
 
     def _heard(self, kind: KindSpec, change: Change) -> None:
         self._garbage.heard(kind, change)
@@ -77,7 +83,7 @@ class Housekeeping:
 
     def _ensure(self, kind: KindSpec, namespace: str, obj: Object) -> None:
         if self._registry.store.collection(kind).find(namespace, obj["metadata"]["name"]) is None:
-            self._registry.create(kind, namespace, obj, WriteOptions(_OPTIONS))
+            self._registry.create(kind, namespace, obj, WriteOptions(_MANAGER))
 
     def _empty(self, namespace: str) -> None:
         """Delete what is in the namespace; once nothing is left, let it go."""
@@ -103,7 +109,7 @@ class Housekeeping:
             return obj
 
         kind = self._kinds[resources.NAMESPACES]
-        self._registry.change(kind, "", namespace, without_finalizer, WriteOptions(_OPTIONS), "finalize")
+        self._registry.change(kind, "", namespace, without_finalizer, WriteOptions(_MANAGER), "finalize")
 
     def _tell_remaining(self, namespace: str, remaining: list[str]) -> None:
         message = f"Some resources are remaining: {', '.join(remaining)}"
@@ -114,4 +120,4 @@ class Housekeeping:
             return obj
 
         kind = self._kinds[resources.NAMESPACES]
-        self._registry.change(kind, "", namespace, with_condition, WriteOptions(_OPTIONS), "status")
+        self._registry.change(kind, "", namespace, with_condition, WriteOptions(_MANAGER), "status")

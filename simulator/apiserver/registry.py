@@ -5,7 +5,6 @@ directly.
 """
 
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from kube import resources
@@ -13,9 +12,10 @@ from kube.errors import FieldCause
 from kube.resources import Object
 from simulator.apiserver import builtin_rules, ownership, status
 from simulator.apiserver.deletion import DeleteOptions, finalizers_for
+from simulator.apiserver.intake import receive
 from simulator.apiserver.metadata import check_finalizers, check_metadata, keep_system_fields, now, stamp_new, tidy
-from simulator.apiserver.schema import check_types, drop_nulls, fill_defaults, prune, validate
-from simulator.apiserver.storage import Store, Stored
+from simulator.apiserver.schema import fill_defaults, validate
+from simulator.apiserver.storage import Store, Stored, copied
 from simulator.kinds import KindSpec
 from simulator.kinds.metadata import object_schema
 
@@ -107,7 +107,7 @@ class Registry:
         it is refused unless ``unconditional``. A change that changes nothing keeps the resourceVersion.
         """
         old = self.get(kind, namespace, name).object
-        new = self._received(kind, namespace, change(deepcopy(old)), options, name)
+        new = self._received(kind, namespace, change(copied(old)), options, name)
         self._check_preconditions(kind, old, new, unconditional=unconditional)
         new = self._only_part(kind, old, new, subresource)
         self._complete(kind, old, new, options)
@@ -138,7 +138,7 @@ class Registry:
             return self._apply_new(kind, namespace, config, options), True
         old = stored.object
         self._check_preconditions(kind, old, config, unconditional=True)
-        new = ownership.apply(kind, deepcopy(old), config, options.manager, subresource, force=force)
+        new = ownership.apply(kind, copied(old), config, options.manager, subresource, force=force)
         self._complete(kind, old, new, options)
         return self._store_changed(kind, old, new, options), False
 
@@ -159,27 +159,13 @@ class Registry:
     def _received(
         self, kind: KindSpec, namespace: str, obj: Object, options: WriteOptions, name: str | None = None
     ) -> Object:
-        """A private copy of what came in, of the right kind and place, without unknown fields and nulls."""
-        obj = deepcopy(obj)
-        schema = object_schema(kind)
-        _check_envelope(kind, namespace, obj, name)
-        unknown = [f'unknown field "{path}"' for path in prune(schema, obj)]
+        """What came in, as ``receive`` leaves it; unknown fields are refused or warned of, as the options say."""
+        received, unknown = receive(kind, namespace, obj, name)
         if unknown and options.field_validation == "Strict":
             raise status.bad_request("strict decoding error: " + ", ".join(unknown))
         if options.field_validation == "Warn":
             options.warnings += unknown
-        drop_nulls(schema, obj)
-        wrong = (
-            check_types(schema, obj)
-            if kind.builtin
-            else check_types({"properties": {"metadata": schema["properties"]["metadata"]}}, obj)
-        )
-        if wrong:
-            raise status.bad_request(f"{kind.resource.kind} cannot be decoded: {wrong[0].field}: {wrong[0].message}")
-        undecodable = builtin_rules.undecodable(kind, obj)
-        if undecodable:
-            raise status.bad_request(f"{kind.resource.kind} cannot be decoded: {undecodable}")
-        return obj
+        return received
 
     def _check_namespace(self, kind: KindSpec, namespace: str) -> None:
         """New objects need a namespace that exists and is not going away."""
@@ -215,13 +201,13 @@ class Registry:
         if subresource == "status":
             metadata = new["metadata"] if kind.builtin else old["metadata"] | _managed(new)
             kept = {name: value for name, value in old.items() if name not in ("status", "metadata")}
-            return deepcopy(kept) | {"metadata": metadata} | ({"status": new["status"]} if "status" in new else {})
+            return copied(kept) | {"metadata": metadata} | ({"status": new["status"]} if "status" in new else {})
         if kind.status and subresource != "finalize":
             new.pop("status", None)
             if "status" in old:
-                new["status"] = deepcopy(old["status"])
+                new["status"] = copied(old["status"])
         if kind.resource == resources.NAMESPACES and subresource != "finalize":
-            new["spec"] = deepcopy(old["spec"])
+            new["spec"] = copied(old["spec"])
         return new
 
     def _complete(self, kind: KindSpec, old: Object, new: Object, options: WriteOptions) -> None:
@@ -289,38 +275,7 @@ class Registry:
             metadata.pop("deletionGracePeriodSeconds", None)
         if dry_run or new == old:
             return new
-        return self.store.put(kind, deepcopy(new)).object
-
-
-def _check_envelope(kind: KindSpec, namespace: str, obj: Object, name: str | None) -> None:
-    """apiVersion, kind, namespace and name of a body must be those of the path."""
-    resource = kind.resource
-    metadata = obj.setdefault("metadata", {})
-    if not isinstance(metadata, dict):
-        raise status.bad_request("metadata must be an object")
-    if not kind.builtin and not (obj.get("apiVersion") and obj.get("kind")):
-        raise status.bad_request("Object 'Kind' or 'apiVersion' is missing")
-    obj["apiVersion"] = obj.get("apiVersion") or resource.api_version
-    obj["kind"] = obj.get("kind") or resource.kind
-    if (obj["apiVersion"], obj["kind"]) != (resource.api_version, resource.kind):
-        told = f"{obj['apiVersion']}, Kind={obj['kind']}"
-        raise status.bad_request(
-            f"the object provided is of {told}; this path takes {resource.api_version}, Kind={resource.kind}"
-        )
-    if resource.namespaced:
-        given = metadata.get("namespace") or namespace
-        if given != namespace:
-            raise status.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
-        metadata["namespace"] = namespace
-    elif metadata.get("namespace"):
-        raise status.bad_request("the object provided is not namespaced")
-    if name is not None:
-        given = metadata.get("name") or name
-        if given != name:
-            raise status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-        metadata["name"] = name
+        return self.store.put(kind, copied(new)).object
 
 
 def _blank(kind: KindSpec, new: Object) -> Object:

@@ -13,7 +13,7 @@ from simulator.apiserver.watching import error_line
 
 Answer = Callable[[web.BaseRequest, RequestInfo], Awaitable[web.StreamResponse]]
 
-_PATH = "/simulator/faults"
+FAULTS_PATH = "/simulator/faults"
 
 
 class Saboteur:
@@ -51,7 +51,7 @@ class Saboteur:
 
     async def administer(self, call: Call) -> web.Response:
         """GET lists the faults that are on, POST switches one on, DELETE one or all off."""
-        number = call.info.path.removeprefix(_PATH).strip("/")
+        number = call.info.path.removeprefix(FAULTS_PATH).strip("/")
         match call.request.method:
             case "GET" if not number:
                 return json_response({str(key): fault.as_json() for key, fault in self._faults.active().items()})

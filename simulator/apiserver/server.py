@@ -31,7 +31,7 @@ from simulator.apiserver.rbac import Rbac
 from simulator.apiserver.registry import Registry, WriteOptions
 from simulator.apiserver.requests import RequestInfo, parse_request
 from simulator.apiserver.reviews import Reviews, issue_token
-from simulator.apiserver.saboteur import Saboteur
+from simulator.apiserver.saboteur import FAULTS_PATH, Saboteur
 from simulator.apiserver.storage import Store
 from simulator.apiserver.tokens import TokenSigner
 from simulator.kinds import KindSpec
@@ -167,7 +167,7 @@ class ApiServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request that came in over TLS."""
         info = parse_request(request.method, request.path, request.query)
-        fault = self.faults.take(request.method, info)
+        fault = None if _is_about_faults(info) else self.faults.take(request.method, info)
         try:
             if fault is None:
                 return await self._answer(request, info)
@@ -204,14 +204,14 @@ class ApiServer:
             account = self.registry.get(kind, info.namespace, info.name).object
             return json_response(issue_token(self._signer, account, await call.json_body()), 201)
         if info.subresource not in ("", "status" if kind.status else "", *kind.actions):
-            if info.subresource in ("status", "scale"):
-                return _not_found_page()
-            raise status.not_simulated(f"{kind.resource.plural}/{info.subresource}")
+            if kind.builtin and info.subresource != "status":
+                raise status.not_simulated(f"{kind.resource.plural}/{info.subresource}")
+            return _not_found_page()
         return await self._endpoints.serve(call, kind, self._access.admission(user, kind, info))
 
     async def _answer_plain(self, call: Call, sender: User) -> web.StreamResponse:
         path = call.info.path.rstrip("/") or "/"
-        if path == "/simulator/faults" or path.startswith("/simulator/faults/"):
+        if _is_about_faults(call.info):
             if sender.name != ADMIN_USER or call.user is not sender:
                 raise status.ApiError(403, "Forbidden", "faults are switched by the simulator's administrator alone")
             return await self._saboteur.administer(call)
@@ -252,6 +252,11 @@ def _on_behalf(request: web.BaseRequest, user: User) -> web.BaseRequest:
     for group in user.groups:
         headers.add("X-Remote-Group", group)
     return request.clone(headers=headers)
+
+
+def _is_about_faults(info: RequestInfo) -> bool:
+    """Faults do not meet the requests that switch them off."""
+    return f"{info.path}/".startswith(f"{FAULTS_PATH}/")
 
 
 def _not_found_page() -> web.Response:

@@ -53,6 +53,12 @@ class Stored:
 Items = list[Stored]
 
 
+def copied(obj: Object) -> Object:
+    """A deep copy of an object, which is JSON and nothing else; many times faster than ``copy.deepcopy``."""
+    copy: Object = orjson.loads(orjson.dumps(obj))
+    return copy
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One entry of the history. For a deletion ``stored`` is the last state under the deletion's revision."""

@@ -26,19 +26,42 @@ def simulated_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def real_cluster(request: pytest.FixtureRequest) -> Cluster:
-    server = request.getfixturevalue("kube_apiserver")
+    return _connected("real", request, "kube_apiserver")
+
+
+@pytest.fixture(scope="session")
+def real_crds_cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The real server with the CRDs that the upstream projects ship, where they are at hand."""
+    return _connected("real CRDs", request, "kube_apiserver_with_real_crds")
+
+
+def _connected(name: str, request: pytest.FixtureRequest, fixture: str) -> Cluster:
+    server = request.getfixturevalue(fixture)
     credentials = Credentials(
         servers=(server.url,),
         ca_pem=server.ca_pem,
         client_cert_pem=server.admin_client_cert_pem,
         client_key_pem=server.admin_client_key_pem,
     )
-    return Cluster("real", credentials, request.getfixturevalue("bed").forget_before)
+    return Cluster(name, credentials, request.getfixturevalue("bed").forget_before)
 
 
-@pytest.fixture(params=["simulated", pytest.param("real", marks=[pytest.mark.kube, pytest.mark.servers])])
+_ON_REAL = [pytest.mark.kube, pytest.mark.servers]
+
+
+@pytest.fixture(params=["simulated", pytest.param("real", marks=_ON_REAL)])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     """One of the servers; both are shared by all cases, each case has names of its own."""
+    return _chosen(request)
+
+
+@pytest.fixture(params=["simulated", pytest.param("real", marks=_ON_REAL), pytest.param("real_crds", marks=_ON_REAL)])
+def schema_cluster(request: pytest.FixtureRequest) -> Cluster:
+    """For cases about the shape of custom kinds, which the CRDs of the upstream projects must agree with too."""
+    return _chosen(request)
+
+
+def _chosen(request: pytest.FixtureRequest) -> Cluster:
     found: Cluster = request.getfixturevalue(f"{request.param}_cluster")
     return found
 

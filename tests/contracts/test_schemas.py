@@ -64,6 +64,11 @@ def with_value(obj: Object, value: Any, *path: Any) -> Object:
 
 
 @pytest.fixture
+def cluster(schema_cluster: Cluster) -> Cluster:
+    return schema_cluster
+
+
+@pytest.fixture
 def images(namespace: str) -> str:
     return f"/apis/harvesterhci.io/v1beta1/namespaces/{namespace}/virtualmachineimages"
 
