@@ -75,8 +75,8 @@ class NotFound(KubeError):
 
 
 class NotServed(KubeError):
-    """404 that names no object: the API does not have this path (as when a CRD or an aggregated API is away), or it is no
-    Kubernetes API at all. It proves nothing about an object."""
+    """404 that names no object, or 501: the API does not have this path (as when a CRD or an aggregated API is away), or
+    it is no Kubernetes API at all. It proves nothing about an object."""
 
 
 class MethodNotAllowed(KubeError):
@@ -126,7 +126,7 @@ class TooManyRequests(KubeError):
 
 
 class ServerError(KubeError):
-    """5xx other than 503 and 504."""
+    """5xx other than 501, 503 and 504."""
 
     retryable = True
 
@@ -178,6 +178,7 @@ _BY_STATUS: dict[int, type[KubeError]] = {
     410: Expired,
     422: Invalid,
     429: TooManyRequests,
+    501: NotServed,
     503: Unavailable,
     504: RequestTimeout,
 }

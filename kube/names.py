@@ -21,11 +21,12 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
 
 
 def is_dns_label(value: str) -> bool:
+    """DNS-1123: names of namespaces, host names."""
     return len(value) <= LABEL_LIMIT and _DNS_LABEL.fullmatch(value) is not None
 
 
 def is_dns_subdomain(value: str) -> bool:
-    """Labels of any length joined by dots: Kubernetes limits only the whole."""
+    """DNS-1123, names of most objects: labels of any length joined by dots, for Kubernetes limits only the whole."""
     return len(value) <= SUBDOMAIN_LIMIT and all(_DNS_LABEL.fullmatch(part) for part in value.split("."))
 
 
@@ -38,6 +39,7 @@ def is_label_key(value: str) -> bool:
 
 
 def is_label_value(value: str) -> bool:
+    """May be empty."""
     return value == "" or (len(value) <= LABEL_LIMIT and _QUALIFIED.fullmatch(value) is not None)
 
 

@@ -153,6 +153,7 @@ class Stage:
     authority: Authority
     certificate: KeyPair
     client_authority: Authority | None = None
+    address: str = "127.0.0.1"
     requests: list[Request] = field(default_factory=list)
     extra: int = 0
 
@@ -170,13 +171,16 @@ class Stage:
         if self.client_authority is not None:
             self._context.verify_mode = ssl.CERT_REQUIRED
             self._context.load_verify_locations(cadata=self.client_authority.certificate_pem)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(
+            (self.address, 0), family=socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        )
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"https://{host}:{self.port}"
 
     @property
     def connections(self) -> int:

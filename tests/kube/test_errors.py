@@ -42,6 +42,7 @@ def answer_of(code: int, reason: str, **details: Any) -> KubeError:
         (422, "Invalid", errors.Invalid, False),
         (429, "TooManyRequests", errors.TooManyRequests, True),
         (500, "InternalError", errors.ServerError, True),
+        (501, "NotImplemented", errors.NotServed, False),
         (502, "BadGateway", errors.ServerError, True),
         (503, "ServiceUnavailable", errors.Unavailable, True),
         (504, "Timeout", errors.RequestTimeout, True),

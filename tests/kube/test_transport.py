@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kube import aio, transport
+from kube import async_transport, transport
 from kube.client import KubeClient
 from kube.credentials import Credentials
 from kube.errors import (
@@ -266,13 +266,23 @@ def test_a_connection_that_is_never_taken_is_given_up(
     connect: Connect, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr(aio, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(async_transport, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes TCP, never begins TLS
         client = connect(replace(credentials, servers=(f"https://127.0.0.1:{deaf.getsockname()[1]}",)))
         began = time.monotonic()
         with pytest.raises(Unavailable, match="in time"):
             client.get(NODES, "n1")
         assert time.monotonic() - began < 5
+
+
+def test_a_server_that_takes_no_connection_leaves_time_for_the_next(
+    stage: Stage, connect: Connect, credentials: Credentials
+) -> None:
+    stage.will(answer(200, NODE))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        servers = (f"https://127.0.0.1:{deaf.getsockname()[1]}", stage.url)
+        client = connect(replace(credentials, servers=servers))
+        assert client.call("GET", "/api/v1/nodes/n1", timeout=1) == NODE
 
 
 def test_a_certificate_of_another_authority_is_refused(
@@ -446,6 +456,20 @@ def test_a_server_behind_a_path_gets_the_path(stage: Stage, connect: Connect, cr
     stage.will(answer(200, NODE))
     connect(replace(credentials, servers=(f"{stage.url}/k8s/clusters/x/",))).get(NODES, "n1")
     assert stage.requests[0].path == "/k8s/clusters/x/api/v1/nodes/n1"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_a_server_like_another(authority: Authority, connect: Connect) -> None:
+    stage = Stage(authority, authority.issue_server("stage", ["::1", "kube.example"]), address="::1")
+    try:
+        stage.always(answer(200, NODE))
+        guard = AddressGuard(allow=["::1"], resolver=ScriptedDns(["::1"]))
+        for url in (stage.url, f"https://kube.example:{stage.port}"):
+            client = connect(Credentials((url,), authority.certificate_pem, token="sesame"), guard=guard)
+            assert client.get(NODES, "n1") == NODE
+        assert stage.requests[0].headers["host"] == [f"[::1]:{stage.port}"]
+    finally:
+        stage.close()
 
 
 def test_a_cookie_that_the_server_sets_is_not_kept(stage: Stage, either: Any) -> None:

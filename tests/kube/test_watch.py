@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kube import aio
+from kube import async_transport
 from kube.aio import AsyncKubeClient
 from kube.errors import (
     AddressRefused,
@@ -132,10 +132,19 @@ async def test_flt20_a_silent_watch_is_given_up(
         await seen(async_client, idle_timeout=0.3)
 
 
-async def test_flt20_bytes_that_complete_no_event_do_not_count(
-    stage: Stage, async_client: AsyncKubeClient, curtain: threading.Event
+@pytest.mark.parametrize(
+    ("first", "each"),
+    [
+        (WATCH_HEAD, chunk(b" ")),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 9999\r\n\r\n", b" "),
+    ],
+    ids=["events", "the head", "an error"],
+)
+async def test_flt20_bytes_that_complete_nothing_do_not_count(
+    stage: Stage, async_client: AsyncKubeClient, curtain: threading.Event, first: bytes, each: bytes
 ) -> None:
-    stage.will(drip(curtain, WATCH_HEAD, chunk(b" ")))
+    stage.will(drip(curtain, first, each))
     with pytest.raises(RequestTimeout):
         await seen(async_client, idle_timeout=0.5)
 
@@ -156,7 +165,7 @@ async def test_flt20_bookmarks_keep_a_watch_alive(
 async def test_sec73_an_endless_event_is_not_read(
     stage: Stage, async_client: AsyncKubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aio, "MAX_EVENT_BYTES", 100_000)
+    monkeypatch.setattr(async_transport, "MAX_EVENT_BYTES", 100_000)
     stage.will(watch(*[chunk(b"x" * 50_000)] * 10))
     with pytest.raises(ResponseTooLarge):
         await seen(async_client)
