@@ -32,14 +32,17 @@ class CommandRunner:
         self._log = log
         self._start_unit = start_unit
         self._exported: dict[str, str] = {}
+        self._stage = "runcmd"
 
-    def run_all(self, commands: Sequence[Command]) -> None:
-        """Runs `runcmd` entries in order, as one script without `set -e`: a failing one does not stop the rest."""
+    def run_all(self, commands: Sequence[Command], stage: str = "runcmd") -> None:
+        """Runs entries of `runcmd` (or `bootcmd`) in order, as one script without `set -e`: a failing one does not stop
+        the rest."""
+        self._stage = stage
         for command in commands:
             try:
                 self._run_many(split_command(command))
             except (ShellRefused, CommandFailed) as error:
-                self._log.write("runcmd", f"failed: {error}")
+                self._log.write(self._stage, f"failed: {error}")
 
     def install_package(self, name: str) -> None:
         if name == GUEST_AGENT:
@@ -67,7 +70,7 @@ class CommandRunner:
         elif (path := script_path(command.arguments)) is not None:
             self._script(path, command)
         else:
-            self._log.write("runcmd", f"{program}: not simulated, taken as done")
+            self._log.write(self._stage, f"{program}: not simulated, taken as done")
 
     def _packages(self, arguments: Sequence[str]) -> None:
         if "install" in arguments or "in" in arguments or "add" in arguments:
@@ -86,7 +89,7 @@ class CommandRunner:
             elif find_unit(unit) is not None:
                 self._switch_unit(unit, enable=verb == "enable", start=now and verb != "disable")
             else:
-                self._log.write("runcmd", f"systemctl {verb} {unit}: not simulated, taken as done")
+                self._log.write(self._stage, f"systemctl {verb} {unit}: not simulated, taken as done")
 
     def _switch_unit(self, unit: str, *, enable: bool, start: bool) -> None:
         if unit not in self._disk.units:
@@ -130,7 +133,7 @@ class CommandRunner:
         environment = self._environment(command)
         distribution = _which_official(origin, environment)
         if distribution is None:
-            self._log.write("runcmd", f"{origin}: not simulated, taken as done")
+            self._log.write(self._stage, f"{origin}: not simulated, taken as done")
             return
         prefix = f"INSTALL_{distribution.name.upper()}"
         arguments = [*shlex.split(environment.get(f"{prefix}_EXEC", "")), *_script_arguments(command.arguments)]

@@ -118,7 +118,7 @@ class GuestMachine:
     async def _provision(self, user_data: UserData) -> None:
         """First boot: bootcmd, files, packages, runcmd, as cloud-init orders its modules."""
         runner = CommandRunner(self._disk, self.log, self._start_unit)
-        runner.run_all(user_data.boot_commands)
+        runner.run_all(user_data.boot_commands, "bootcmd")
         for file in user_data.files:
             earlier = self._disk.files.get(file.path, b"") if file.append else b""
             self._disk.files[file.path] = earlier + file.content
@@ -127,7 +127,6 @@ class GuestMachine:
         for package in user_data.packages:
             runner.install_package(package)
         self._announce_agent()
-        self._save()
         runner.run_all(user_data.run_commands)
         self._announce_agent()
         self.log.write("cloud-init", "finished")

@@ -227,6 +227,7 @@ class NodeService:
     def _node_password(self) -> str:
         if not self._disk.node_password:
             self._disk.node_password = secrets.token_hex(16)
+            self._save()
         return self._disk.node_password
 
     def _fail(self, message: str) -> NoReturn:

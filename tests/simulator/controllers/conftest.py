@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -33,10 +33,11 @@ from tests.bed import crds
 from tests.bed.kubernetes import ApiServer as RealApiServer
 from tests.bed.kubernetes import Bed
 from tests.simulator.controllers.objects import cloud_init, machine
-from tests.simulator.guests.conftest import FAST, eventually
+from tests.simulator.guests.stage import FAST, eventually
 
 LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
 Issue = Callable[[str], Credentials]
+Power = Callable[[], Awaitable[None]]
 BOTH = ["simulated", pytest.param("real", marks=[pytest.mark.kube, pytest.mark.servers])]
 
 
@@ -44,13 +45,20 @@ class Cluster:
     """A Harvester-shaped cluster with controllers at work, and a namespace of the test's own."""
 
     def __init__(
-        self, client: AsyncKubeClient, guests: GuestMachines, settings: SimulationSettings, issue: Issue
+        self,
+        client: AsyncKubeClient,
+        guests: GuestMachines,
+        settings: SimulationSettings,
+        issue: Issue,
+        power: Power,
     ) -> None:
         self.client = client
         self.guests = guests
         self.settings = settings
         self.namespace = f"test-{random_suffix()}"
         self._issue = issue
+        self._power = power
+        self._serves_power = False
 
     def client_of(self, user: str) -> AsyncKubeClient:
         """A client of a user whom the server knows by certificate."""
@@ -96,7 +104,14 @@ class Cluster:
 
         await eventually(gone, f"{resource.kind} {name} is gone")
 
+    async def serve_power(self) -> None:
+        """The aggregated API answers from now on; behind an APIService that takes a second, so not every test pays."""
+        if not self._serves_power:
+            await self._power()
+            self._serves_power = True
+
     async def act(self, name: str, action: str, body: Any = None) -> None:
+        await self.serve_power()
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/virtualmachines/{name}/{action}"
         await self.client.call("PUT", path, body=body)
 
@@ -166,13 +181,15 @@ async def _at_work(
     guests = GuestMachines(timings=GuestTimings(**FAST))
     async with AsyncKubeClient(credentials, guard=LOOPBACK) as client:
         await ensure_seeds(ObjectWriter(client), "127.0.0.1", ipaddress.IPv4Network("127.80.0.0/20"))
-        aggregated = None if simulated else AggregatedServer(client)
-        if simulated:
-            simulated.aggregate(GROUP, VERSION, PowerApi(client).answer, served_resources())
-        elif aggregated:
-            await aggregated.start()
+        aggregated = AggregatedServer(client)
+
+        async def mount_power() -> None:
+            if simulated:
+                simulated.aggregate(GROUP, VERSION, PowerApi(client).answer, served_resources())
+
+        power = mount_power if simulated else aggregated.start
         controllers = asyncio.create_task(Controllers(credentials, LOOPBACK, guests, settings).run())
-        cluster = Cluster(client, guests, settings, issue)
+        cluster = Cluster(client, guests, settings, issue, power)
         await client.create(NAMESPACES, {"metadata": {"name": cluster.namespace}})
         try:
             yield cluster
@@ -181,5 +198,5 @@ async def _at_work(
             controllers.cancel()
             await asyncio.gather(controllers, return_exceptions=True)
             await guests.close()
-            if aggregated:
+            if not simulated:
                 await aggregated.stop()

@@ -113,6 +113,8 @@ async def test_a_body_that_is_no_object_is_a_bad_request(cluster: Cluster, body:
 
 
 async def test_discovery_tells_of_the_actions(cluster: Cluster) -> None:
+    await cluster.serve_power()
+
     document = await cluster.client.call("GET", f"/apis/{GROUP}/{VERSION}")
 
     assert {resource["name"] for resource in document["resources"]} == {
@@ -126,6 +128,7 @@ async def test_a_user_without_the_right_is_forbidden_before_the_action(cluster: 
     await cluster.client.create(VIRTUAL_MACHINES, machine("web", cluster.namespace, strategy="Halted"))
     path = f"/apis/{GROUP}/{VERSION}/namespaces/{cluster.namespace}/virtualmachines/web/start"
 
+    await cluster.serve_power()
     async with cluster.client_of("somebody") as client:
         with pytest.raises(KubeError) as refusal:
             await client.call("PUT", path)

@@ -18,7 +18,7 @@ from kube.resources import (
 )
 from tests.simulator.controllers.conftest import Cluster
 from tests.simulator.controllers.objects import cloud_init, machine, owned_by
-from tests.simulator.guests.conftest import eventually
+from tests.simulator.guests.stage import eventually
 
 
 async def test_a_machine_comes_to_run_with_an_address_told_by_its_agent(cluster: Cluster) -> None:

@@ -11,7 +11,7 @@ from kube.resources import CONFIG_MAPS, ENDPOINTS, NODES, SECRETS
 from simulator.guests.machines import GuestMachines
 from simulator.guests.pki import make_authority
 from simulator.guests.timings import GuestTimings
-from tests.simulator.guests.conftest import FAST, Stage, eventually
+from tests.simulator.guests.stage import FAST, Stage, eventually
 from tests.simulator.guests.user_data import AGENT_PASSWORD, SERVER_PASSWORD, ClusterPlan, authority_order
 
 DISTRIBUTIONS = pytest.mark.parametrize("distribution", ["k3s", "rke2"])
