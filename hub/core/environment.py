@@ -29,6 +29,12 @@ def _default_home() -> Path:
     return Path("/var/lib/paddock") if os.geteuid() == 0 else Path("~/.local/share/paddock")
 
 
+def _local_url(listen: str) -> str:
+    """Where this machine reaches what listens there; "" when that was refused."""
+    host, _, port = listen.rpartition(":")
+    return f"https://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{port}" if host else ""  # noqa: S104
+
+
 def _secret(description: str, **rest: Any) -> Any:
     return Field(default=None, description=description, json_schema_extra={"secret": True}, **rest)
 
@@ -61,13 +67,14 @@ class Environment(BaseSettings):
         default=Path("~/.cache/paddock"),
         description="Folder for what can be made again: downloaded tools, built test servers.",
     )
-    url: str = Field(
-        default="https://127.0.0.1:8443",
-        description="The hub's public address. Certificates, kubeconfigs and links follow it.",
-    )
     listen: str = Field(
         default="127.0.0.1:8443",
         description="`ADDRESS:PORT` on which the one public port listens; `[::]:8443` for all IPv6 and IPv4 addresses.",
+    )
+    url: str = Field(
+        default_factory=lambda known: _local_url(known.get("listen", "")),
+        description="The hub's public address. Certificates, kubeconfigs and links follow it. Default: `PADDOCK_LISTEN` on "
+        "this machine.",
     )
     web_socket: Path | None = Field(
         default=None,
@@ -292,6 +299,8 @@ def environment() -> Environment:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
+        if problem["type"] == "default_factory_not_called":
+            continue  # only follows from another problem, which is told
         message = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:
             lines.append(message)

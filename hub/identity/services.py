@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from hub.audit.models import Outcome
 from hub.audit.services import record
 from hub.core.access import Actor, TokenScope
 from hub.core.changes import record_insert, record_update
@@ -90,9 +91,13 @@ def authenticate_password(username: str, password: str, *, peer: str) -> User | 
     """
     login_limits.count_attempt(username, peer)
     user = User.objects.filter(username=username).first()
-    if not is_password(password, user.password_hash if user else None) or user is None or not user.is_active:
-        if user is not None:
-            record(actor_of(user), "login", "users", user, object_name=user.username, outcome="denied")
+    right = is_password(password, user.password_hash if user else None)
+    if user is None:
+        return None  # without an audit event: what was typed as a name may be a password
+    accepted = right and user.is_active
+    outcome = Outcome.SUCCEEDED if accepted else Outcome.DENIED
+    record(actor_of(user), "login", "users", user, object_name=user.username, outcome=outcome)
+    if not accepted:
         return None
     login_limits.forgive(username, peer)
     return user

@@ -101,6 +101,7 @@ class Stack:
         if self.simulate:
             self._start_simulator()
         self._start_databases()
+        self._exit.callback(self.processes.stop)  # before the databases, which the processes need to end well
         prepared = self.processes.run("prepare", manage("prepare", "--make-files"), timeout=180)
         self.first_password = prepared.strip() or None
         if self.simulate:
@@ -194,7 +195,7 @@ class Stack:
     def _start_hub(self) -> None:
         socket_path = self.processes.environment["PADDOCK_WEB_SOCKET"]
         gunicorn = [sys.executable, "-m", "gunicorn", "hub.config.wsgi", "--bind", f"unix:{socket_path}"]
-        self.processes.start("web", [*gunicorn, "--worker-class", "gthread", "--threads", "8", "--umask", "0o077"])
+        self.processes.start("web", [*gunicorn, "--worker-class", "gthread", "--threads", "8", "--umask", "0o077", "--no-control-socket"])
         self.processes.start("worker", manage("worker"))
         self.processes.start("watcher", manage("watcher"))
         self.processes.start("stream", manage("stream"))

@@ -29,6 +29,7 @@ from .usage import TokenUsage
 from .web import FORWARDED
 
 PREFIX = re.compile(r"/k8s/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/.*)?\Z")
+_MAY_BE_OUTDATED = frozenset([401, 404])
 TOKEN_IN_QUERY = re.compile(r"(?:^|&)(?:access_token|token|authorization)=", re.IGNORECASE)
 
 # Credentials of the hub, and everything that a member might take for an identity.
@@ -61,7 +62,7 @@ class KubernetesProxy:
         self._usage = usage
 
     async def __call__(self, incoming: Incoming) -> bool:
-        call = decide(self._rights.snapshot, incoming)
+        call = await self._decide(incoming)
         member = await self._members.get(call.cluster_id)
         await self._record(incoming, call)
         self._usage.note(call.principal.token_id)
@@ -69,6 +70,16 @@ class KubernetesProxy:
         exchange = Exchange(member.pool, incoming.head, call.target, headers, incoming.client)
         with self._registry.hold(OpenStream(self._still_allowed(call), incoming.cut)):
             return await exchange.run()
+
+    async def _decide(self, incoming: Incoming) -> Call:
+        """A refusal is only final when the rights are known as they are now: a token may be younger than the last poll."""
+        try:
+            return decide(self._rights.snapshot, incoming)
+        except Refusal as refusal:
+            if refusal.status not in _MAY_BE_OUTDATED:
+                raise
+        await self._rights.look_again()
+        return decide(self._rights.snapshot, incoming)
 
     async def _record(self, incoming: Incoming, call: Call) -> None:
         attributes = call.attributes

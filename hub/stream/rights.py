@@ -16,6 +16,7 @@ from django.db import DatabaseError, close_old_connections
 from hub.access.snapshot import Snapshot, current_epoch, load_snapshot
 
 POLL_INTERVAL = 1.0
+SHORTEST_INTERVAL = 0.2  # between two looks, whoever asks for them
 STALE_AFTER = 5.0
 
 log = structlog.get_logger(__name__)
@@ -28,20 +29,33 @@ class Rights:
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._confirmed_at = 0.0
+        self._looking = asyncio.Lock()
 
     @property
     def snapshot(self) -> Snapshot | None:
         """What to decide by; None: nothing may be allowed now."""
         return self._snapshot if time.monotonic() - self._confirmed_at < STALE_AFTER else None
 
-    async def keep_fresh(self) -> None:
-        """Polls until it is cancelled. The database may be away for any time."""
-        was_usable = False
-        while True:
+    async def look_again(self) -> None:
+        """Confirms the snapshot now: somebody was refused, and his right may be younger than what we know.
+
+        However many ask, the database is asked a few times a second. Never raises; an unconfirmed snapshot stays.
+        """
+        asked_at = time.monotonic()
+        async with self._looking:
+            if self._confirmed_at >= asked_at:
+                return  # somebody else's look has answered this one
+            await asyncio.sleep(max(0.0, self._confirmed_at + SHORTEST_INTERVAL - time.monotonic()))
             try:
                 await asyncio.wait_for(self._refresh(), STALE_AFTER)
             except (DatabaseError, TimeoutError) as error:
                 log.warning("rights_not_confirmed", error=type(error).__name__)
+
+    async def keep_fresh(self) -> None:
+        """Polls until it is cancelled. The database may be away for any time."""
+        was_usable = False
+        while True:
+            await self.look_again()
             usable = self.snapshot is not None
             if was_usable and not usable:
                 self._on_change()
