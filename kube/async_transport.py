@@ -57,8 +57,13 @@ class AsyncTransport:
             await asyncio.sleep(0)  # dropped connections close their sockets in the loop's next round
 
     async def call(self, method: str, target: str, headers: Headers, payload: bytes | None, seconds: float) -> bytes:
-        """The body of a 2xx answer, all of it within ``seconds``. Raises KubeError, for other answers too."""
-        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        """The body of a 2xx answer. Raises KubeError, for other answers too.
+
+        Silence is borne for ``seconds``, and a connection and an answer that drips together for at most twice as long.
+        """
+        # aiohttp's total says nothing of whether a connection was made; the limit of connecting has to be met first.
+        connect = min(CONNECT_SECONDS, seconds)
+        limits = aiohttp.ClientTimeout(total=connect + seconds, sock_connect=connect, sock_read=seconds)
         async with self._open(method, target, headers, payload, limits, seconds) as response:
             return await self._read(response)
 
