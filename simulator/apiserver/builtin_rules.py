@@ -10,6 +10,7 @@ from typing import Any
 
 from kube import resources
 from kube.errors import FieldCause
+from kube.quantity import parse_quantity
 from kube.resources import Object, Resource
 from simulator.kinds import KindSpec
 
@@ -117,6 +118,41 @@ def _check_role_rules(obj: Object) -> list[FieldCause]:
     return causes
 
 
+def _check_service(service: Object) -> list[FieldCause]:
+    spec = service.get("spec") or {}
+    if spec.get("ports") or spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
+        return []
+    return [FieldCause("FieldValueRequired", "spec.ports", "Required value")]
+
+
+def _check_event(event: Object) -> list[FieldCause]:
+    about = (event.get("involvedObject") or {}).get("namespace") or "default"
+    if about == event["metadata"].get("namespace"):
+        return []
+    message = "Invalid value: does not match event.namespace"
+    return [FieldCause("FieldValueInvalid", "involvedObject.namespace", message)]
+
+
+_SUBJECTS = ("ServiceAccount", "User", "Group")
+
+
+def _check_binding(binding: Object) -> list[FieldCause]:
+    namespaced = bool(binding["metadata"].get("namespace"))
+    roles = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
+    causes = [] if binding["roleRef"]["kind"] in roles else [_unsupported("roleRef.kind", roles)]
+    for index, subject in enumerate(binding.get("subjects") or []):
+        if subject["kind"] not in _SUBJECTS:
+            causes.append(_unsupported(f"subjects[{index}].kind", _SUBJECTS))
+        elif subject["kind"] == "ServiceAccount" and not namespaced and not subject.get("namespace"):
+            causes.append(FieldCause("FieldValueRequired", f"subjects[{index}].namespace", "Required value"))
+    return causes
+
+
+def _unsupported(field: str, supported: tuple[str, ...]) -> FieldCause:
+    listed = ", ".join(f'"{word}"' for word in supported)
+    return FieldCause("FieldValueNotSupported", field, f"Unsupported value: supported values: {listed}")
+
+
 def _check_secret_change(old: Object, new: Object) -> list[FieldCause]:
     causes = _check_immutable(old, new)
     if old.get("type") != new.get("type"):
@@ -138,13 +174,14 @@ def _check_immutable(old: Object, new: Object) -> list[FieldCause]:
 
 
 def _check_claim_change(old: Object, new: Object) -> list[FieldCause]:
-    """Only the requested size of a bound claim, and the volume of an unbound one, may change; a claim without a class
-    may be given one."""
-    before, after = _frozen_claim(old), _frozen_claim(new)
+    """Only the size of a bound claim may change, upwards, and the volume of an unbound one; a claim without a class may
+    be given one."""
+    bound = (old.get("status") or {}).get("phase") == "Bound"
+    before, after = _frozen_claim(old, bound=bound), _frozen_claim(new, bound=bound)
     if before.get("storageClassName") is None:
         after.pop("storageClassName", None)
     if before == after:
-        return []
+        return _check_size(new) if bound else []
     message = (
         "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
     )
@@ -161,8 +198,16 @@ def _check_claim(claim: Object) -> list[FieldCause]:
     return causes
 
 
-def _frozen_claim(claim: Object) -> dict[str, Any]:
-    return {name: value for name, value in claim["spec"].items() if name not in ("resources", "volumeName")}
+def _frozen_claim(claim: Object, *, bound: bool) -> dict[str, Any]:
+    free = "resources" if bound else "volumeName"
+    return {name: value for name, value in claim["spec"].items() if name != free}
+
+
+def _check_size(claim: Object) -> list[FieldCause]:
+    held = (claim["status"].get("capacity") or {}).get("storage", "0")
+    if parse_quantity(claim["spec"]["resources"]["requests"]["storage"]) >= parse_quantity(held):
+        return []
+    return [_frozen("spec.resources.requests.storage", "field can not be less than status.capacity")]
 
 
 def _check_role_reference(old: Object, new: Object) -> list[FieldCause]:
@@ -198,6 +243,10 @@ _CHECK: dict[Resource, Callable[[Object], list[FieldCause]]] = {
     resources.ROLES: _check_role_rules,
     resources.CLUSTER_ROLES: _check_role_rules,
     resources.PERSISTENT_VOLUME_CLAIMS: _check_claim,
+    resources.SERVICES: _check_service,
+    resources.EVENTS: _check_event,
+    resources.ROLE_BINDINGS: _check_binding,
+    resources.CLUSTER_ROLE_BINDINGS: _check_binding,
 }
 
 _CHECK_CHANGE: dict[Resource, CheckChange] = {

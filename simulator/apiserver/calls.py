@@ -40,8 +40,11 @@ class Call:
     def manager(self) -> str:
         """The field manager: as asked, else the name of the client program."""
         given = self.query.get("fieldManager", "")
-        if len(given) > _MANAGER_LIMIT or not given.isprintable():
-            message = f"Invalid value: may not be more than {_MANAGER_LIMIT} printable characters"
+        if len(given) > _MANAGER_LIMIT:
+            message = f"Too long: may not be more than {_MANAGER_LIMIT} bytes"
+            raise status.invalid_option(self.request.method, "fieldManager", "FieldValueTooLong", message)
+        if not given.isprintable():
+            message = "Invalid value: should only contain printable characters"
             raise status.invalid_option(self.request.method, "fieldManager", "FieldValueInvalid", message)
         program = self.request.headers.get("User-Agent", "").partition("/")[0]
         return given or program[:_MANAGER_LIMIT] or "unknown"

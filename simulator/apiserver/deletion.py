@@ -28,6 +28,9 @@ class DeleteOptions:
             raise status.bad_request("the body of a DELETE must be a DeleteOptions object")
         propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or None
         orphans = body.get("orphanDependents")
+        if orphans is not None and propagation:
+            message = "Invalid value: orphanDependents and deletionPropagation cannot be both set"
+            raise status.invalid_option("DELETE", "propagationPolicy", "FieldValueInvalid", message)
         if orphans is not None:
             propagation = "Orphan" if orphans else "Background"
         if propagation not in (None, "Background", *_POLICY_FINALIZERS):

@@ -12,7 +12,7 @@ from simulator.apiserver import status
 from simulator.apiserver.calls import Call, json_response
 from simulator.apiserver.deletion import DeleteOptions
 from simulator.apiserver.negotiation import Form, wanted_form
-from simulator.apiserver.paging import Page, list_page, matchers
+from simulator.apiserver.paging import Page, list_page, matchers, refuse_future
 from simulator.apiserver.patches import APPLY, patch_function
 from simulator.apiserver.registry import Admit, Registry, WriteOptions
 from simulator.apiserver.storage import Stored
@@ -55,6 +55,7 @@ class Endpoints:
         raise status.method_not_allowed(call.request.method)
 
     def _get(self, call: Call, kind: KindSpec) -> web.Response:
+        refuse_future(self._registry.store, call.query)
         stored = self._registry.get(kind, _namespace(call, kind), call.info.name)
         return self._object(call, kind, stored.object)
 
@@ -139,6 +140,8 @@ class Endpoints:
         return json_response(body)
 
     async def _delete_collection(self, call: Call, kind: KindSpec) -> web.Response:
+        if kind.resource.namespaced and not call.info.namespace:
+            raise status.method_not_allowed("DELETE")
         options, dry_run = await self._delete_options(call)
         collection = self._registry.store.collection(kind)
         tests = matchers(collection, call.query)

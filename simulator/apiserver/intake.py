@@ -3,12 +3,22 @@
 Unknown fields and nulls are taken off here; defaults and all further checks are the registry's.
 """
 
+from functools import cache
+
 from kube.resources import Object
 from simulator.apiserver import builtin_rules, status
-from simulator.apiserver.schema import check_types, drop_nulls, prune
+from simulator.apiserver.schema import drop_nulls, prune, types_alone, validate
 from simulator.apiserver.storage import copied
 from simulator.kinds import KindSpec
 from simulator.kinds.metadata import OBJECT_META, object_schema
+from simulator.kinds.schema import Schema
+
+
+@cache
+def _decoder_schema(kind: KindSpec) -> Schema:
+    """What must hold for the object to be decoded; of a custom kind that is about its metadata alone."""
+    metadata = types_alone(OBJECT_META)
+    return types_alone(object_schema(kind)) if kind.builtin else {"properties": {"metadata": metadata}}
 
 
 def receive(kind: KindSpec, namespace: str, obj: Object, name: str | None) -> tuple[Object, list[str]]:
@@ -22,9 +32,7 @@ def receive(kind: KindSpec, namespace: str, obj: Object, name: str | None) -> tu
     _check_envelope(kind, namespace, received, name)
     unknown = [f'unknown field "{path}"' for path in prune(schema, received)]
     drop_nulls(schema, received)
-    wrong = (
-        check_types(schema, received) if kind.builtin else check_types(OBJECT_META, received["metadata"], "metadata")
-    )
+    wrong = validate(_decoder_schema(kind), received)
     if wrong:
         raise status.bad_request(f"{kind.resource.kind} cannot be decoded: {wrong[0].field}: {wrong[0].message}")
     undecodable = builtin_rules.undecodable(kind, received)

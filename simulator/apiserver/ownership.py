@@ -41,7 +41,7 @@ def track_update(kind: KindSpec, old: Object, new: Object, manager: str, subreso
     result = {
         owner: fields - comparison.removed - (set() if owner == writer else changed) for owner, fields in owners.items()
     }
-    result[writer] = (result.get(writer, frozenset()) | changed) - _OWNERLESS
+    result[writer] = _ownable(kind, subresource, result.get(writer, frozenset()) | changed)
     _write(kind, new, owners, result, times)
 
 
@@ -67,7 +67,7 @@ def apply(kind: KindSpec, live: Object, config: Object, manager: str, subresourc
     if not force and any(conflicts.values()):
         raise apply_conflict(_causes(kind, conflicts))
     result = {owner: fields - conflicts[owner] - comparison.removed for owner, fields in others.items()}
-    result[applier] = wanted - _OWNERLESS
+    result[applier] = _ownable(kind, subresource, wanted)
     _write(kind, merged, owners, result, times)
     return merged
 
@@ -80,6 +80,13 @@ def owners_of(obj: Object) -> Owners:
 def same_but_times(old: Object, new: Object) -> bool:
     """Whether two objects are equal, the times of their owners aside."""
     return _unmanaged(old) == _unmanaged(new) and owners_of(old) == owners_of(new)
+
+
+def _ownable(kind: KindSpec, subresource: str, fields: FieldSet) -> FieldSet:
+    """Without what the API itself writes, and what only the other one of object and status can set."""
+    if kind.status and subresource != "status":
+        fields = frozenset(path for path in fields if path[0] != "f:status")
+    return fields - _OWNERLESS
 
 
 def _causes(kind: KindSpec, conflicts: dict[Manager, frozenset[Path]]) -> list[FieldCause]:

@@ -66,21 +66,27 @@ def list_page(store: Store, collection: Collection, namespace: str, query: Mappi
     return Page(page, revision, _encode(revision, page[-1].key), None if tests else rest)
 
 
-def too_far_ahead(wanted: int, current: int) -> status.ApiError:
-    """504: the client has seen a revision that this server does not know yet."""
+def refuse_future(store: Store, query: Mapping[str, str]) -> None:
+    """Raises ApiError 504 for a revision that is still to come, as of another server."""
+    wanted = whole_number(query, "resourceVersion") or 0
+    if wanted <= store.revision:
+        return
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     details = {"causes": [cause], "retryAfterSeconds": 1}
-    message = f"Timeout: Too large resource version: {wanted}, current: {current}"
-    return status.ApiError(504, "Timeout", message, details=details, headers={"Retry-After": "1"})
+    message = f"Timeout: Too large resource version: {wanted}, current: {store.revision}"
+    raise status.ApiError(504, "Timeout", message, details=details, headers={"Retry-After": "1"})
 
 
 def _wanted_revision(store: Store, query: Mapping[str, str], limit: int) -> int:
     match = query.get("resourceVersionMatch", "")
     wanted = whole_number(query, "resourceVersion")
-    if match not in ("", "Exact", "NotOlderThan") or (match and wanted is None):
-        raise status.bad_request(f"resourceVersionMatch {match!r} is forbidden without resourceVersion, or unknown")
-    if wanted is not None and wanted > store.revision:
-        raise too_far_ahead(wanted, store.revision)
+    if match and wanted is None:
+        message = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise status.invalid_option("GET", "resourceVersionMatch", "FieldValueForbidden", message)
+    if match not in ("", "Exact", "NotOlderThan"):
+        message = f'Unsupported value: "{match[:40]}": supported values: "Exact", "NotOlderThan"'
+        raise status.invalid_option("GET", "resourceVersionMatch", "FieldValueNotSupported", message)
+    refuse_future(store, query)
     exact = match == "Exact" or (not match and limit)
     return wanted if wanted and exact else store.revision
 

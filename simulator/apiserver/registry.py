@@ -12,12 +12,14 @@ from kube.errors import FieldCause
 from kube.resources import Object
 from simulator.apiserver import builtin_rules, ownership, status
 from simulator.apiserver.deletion import DeleteOptions, finalizers_for
+from simulator.apiserver.fieldsets import is_granular
 from simulator.apiserver.intake import receive
 from simulator.apiserver.metadata import check_finalizers, check_metadata, keep_system_fields, now, stamp_new, tidy
 from simulator.apiserver.schema import fill_defaults, validate
 from simulator.apiserver.storage import Store, Stored, copied
 from simulator.kinds import KindSpec
 from simulator.kinds.metadata import object_schema
+from simulator.kinds.schema import Schema
 
 Admit = Callable[[Object | None, Object], None]
 """Called with the old and the new object before it is stored; raises ApiError to refuse."""
@@ -74,7 +76,7 @@ class Registry:
         if kind.status and kind.resource != resources.NODES:
             new.pop("status", None)
         if new["metadata"].get("resourceVersion"):
-            raise status.ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
+            raise status.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         self._check_namespace(kind, namespace)
         fill_defaults(object_schema(kind), new)
         options.admit(None, new)
@@ -126,6 +128,7 @@ class Registry:
         force: bool,
     ) -> tuple[Object, bool]:
         """Server-side apply; returns the object and whether it is new. Raises ApiError."""
+        _check_configuration(config)
         config = self._received(kind, namespace, config, options, name)
         if config["metadata"].get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
@@ -134,6 +137,8 @@ class Registry:
             raise status.not_found(kind.resource, name)
         if kind.status:
             _restrict(kind, config, subresource)
+        if stored is None and config["metadata"].get("uid"):
+            raise status.conflict(kind.resource, name, "uid mismatch: a uid is given, and no existing object was found")
         if stored is None:
             return self._apply_new(kind, namespace, config, options), True
         old = stored.object
@@ -278,13 +283,28 @@ class Registry:
         return self.store.put(kind, copied(new)).object
 
 
+def _check_configuration(config: Object) -> None:
+    """An applied configuration tells what it is, even though the path does."""
+    metadata = config.get("metadata")
+    if not (config.get("apiVersion") and config.get("kind")):
+        raise status.bad_request("invalid object type: apiVersion and kind must be given")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        raise status.bad_request("the name of the object must be provided")
+
+
 def _blank(kind: KindSpec, new: Object) -> Object:
     """What ownership compares a new object with: typed kinds have their structs from the start."""
-    blank: Object = {"metadata": {}}
-    if kind.builtin:
-        properties = object_schema(kind)["properties"]
-        blank |= {name: {} for name in ("spec", "status") if name in new and name in properties}
-    return blank
+    if not kind.builtin:
+        return {"metadata": {}}
+    return {"metadata": {}} | _empty_structs(object_schema(kind), new)
+
+
+def _empty_structs(schema: Schema, value: Object) -> Object:
+    return {
+        name: _empty_structs(child, value[name])
+        for name, child in schema.get("properties", {}).items()
+        if "properties" in child and isinstance(value.get(name), dict) and is_granular(child, value[name])
+    }
 
 
 def _managed(obj: Object) -> Object:

@@ -1,7 +1,7 @@
 """Structural schemas at work: unknown fields are dropped and told, defaults filled in, values checked.
 
 Follows apiextensions/v1 for custom resources. Built-in kinds are decoded by typed code in a real server, so there a
-value of the wrong type is a malformed request (400) and not an invalid object; ``check_types`` serves that.
+value of the wrong type is a malformed request (400) and not an invalid object; ``types_alone`` serves that.
 """
 
 import re
@@ -80,9 +80,19 @@ def validate(schema: Schema, value: Any, path: str = "") -> list[FieldCause]:
     return list(_validate(schema, value, path))
 
 
-def check_types(schema: Schema, value: Any, path: str = "") -> list[FieldCause]:
-    """Only what has the wrong type."""
-    return [cause for cause in _validate(schema, value, path) if cause.reason == "FieldValueTypeInvalid"]
+def types_alone(schema: Schema) -> Schema:
+    """The schema of what typed code can decode at all: types, quantities and times, no further checks."""
+    ignored = ("x-kubernetes-list-type", "minimum", "maximum", "minLength", "maxLength", "maxItems", "enum", "required")
+    keeps_pattern = schema.get("x-kubernetes-int-or-string", False)
+    kept = {
+        name: value for name, value in schema.items() if name not in ignored and (name != "pattern" or keeps_pattern)
+    }
+    if "properties" in kept:
+        kept["properties"] = {name: types_alone(child) for name, child in kept["properties"].items()}
+    for name in ("items", "additionalProperties"):
+        if name in kept:
+            kept[name] = types_alone(kept[name])
+    return kept
 
 
 def join(path: str, name: str) -> str:

@@ -206,7 +206,7 @@ class ApiServer:
         if info.subresource not in ("", "status" if kind.status else "", *kind.actions):
             if kind.builtin and info.subresource != "status":
                 raise status.not_simulated(f"{kind.resource.plural}/{info.subresource}")
-            return _not_found_page()
+            raise status.not_served()
         return await self._endpoints.serve(call, kind, self._access.admission(user, kind, info))
 
     async def _answer_plain(self, call: Call, sender: User) -> web.StreamResponse:

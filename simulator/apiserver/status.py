@@ -8,7 +8,10 @@ from kube.resources import Object, Resource
 
 
 class ApiError(Exception):
-    """A request is refused with HTTP ``code``; ``body()`` is the ``Status`` that the client gets."""
+    """A request is refused with HTTP ``code``; ``body()`` is the ``Status`` that the client gets.
+
+    ``reason`` is "" for the few errors that a real server tells without one.
+    """
 
     def __init__(
         self,
@@ -34,9 +37,10 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         }
+        if self.reason:
+            body["reason"] = self.reason
         return body | {"details": self.details} if self.details else body
 
 

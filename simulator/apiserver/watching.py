@@ -49,7 +49,8 @@ class Watch:
         self._marks_state = is_true(query, "sendInitialEvents")
         if self._marks_state:
             if query.get("resourceVersionMatch") != "NotOlderThan":
-                raise status.bad_request("sendInitialEvents needs resourceVersionMatch=NotOlderThan")
+                message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+                raise status.invalid_option("GET", "resourceVersionMatch", "FieldValueForbidden", message)
             self._sends_state = True
         seconds = whole_number(query, "timeoutSeconds")
         self._timeout = float(seconds) if seconds else random.uniform(*_DEFAULT_TIMEOUT)  # noqa: S311

@@ -123,6 +123,7 @@ SERVICES: Final = KindSpec(
                     "externalName": text(),
                     "selector": mapping(text()),
                     "sessionAffinity": text(default="None"),
+                    "internalTrafficPolicy": text(default="Cluster"),
                     "ports": list_map(_SERVICE_PORT, "port", "protocol"),
                 }
             ),
@@ -163,8 +164,7 @@ EVENTS: Final = KindSpec(
             "reportingComponent": text(),
             "reportingInstance": text(),
             "series": struct({"count": integer(), "lastObservedTime": timestamp()}),
-        },
-        required=["involvedObject"],
+        }
     ),
     builtin=True,
     short_names=("ev",),
@@ -313,6 +313,7 @@ STORAGE_CLASSES: Final = KindSpec(
     builtin=True,
     short_names=("sc",),
     counts_generation=False,
+    returns_deleted=True,
     columns=(
         Column("Provisioner", ".provisioner"),
         Column("ReclaimPolicy", ".reclaimPolicy"),
