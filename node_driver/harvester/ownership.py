@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from kube.client import KubeClient
-from kube.errors import AlreadyExists, NotFound
+from kube.errors import AlreadyExists, Invalid, NotFound
 from kube.resources import (
     KEY_PAIRS,
     PERSISTENT_VOLUME_CLAIMS,
@@ -118,6 +118,12 @@ class OwnedObjects:
             return self.client.patch(resource, name, {**body, "metadata": metadata}, self.ref.location)
         except NotFound as error:
             raise InfrastructureUnavailable(f"{describe(resource, obj)} went away meanwhile", reason="Gone") from error
+        except Invalid as error:
+            # The API's way to say that this uid is not that of the object now there.
+            if any(cause.field == "metadata.uid" for cause in error.causes):
+                message = f"{describe(resource, obj)} was made anew meanwhile"
+                raise InfrastructureUnavailable(message, reason="Gone") from error
+            raise
 
     def delete(self, resource: Resource, obj: Object) -> None:
         """Asks for the deletion of this very object; asking twice changes nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node_driver.types import MachineOrder, MachineView
@@ -45,6 +45,7 @@ def harvester_bench() -> HarvesterBench:
 
 @pytest.mark.parametrize("make_bench", [FakeBench, harvester_bench])
 def test_sec66_any_text_round_trips_or_is_refused(make_bench: type[DriverBench]) -> None:
+    @settings(deadline=None)
     @given(_fields, _text | st.just("c1-pool1-abcde"))
     @example({"labels": {"example.org/a": "b", "paddock.io/hub-id": "x"}}, "a")
     @example({"ssh_public_key": "ssh-ed25519 AAAA\nssh-rsa AAAA"}, "a")

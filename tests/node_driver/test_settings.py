@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -57,6 +57,7 @@ _values = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_values)
 def test_validate_agrees_with_an_independent_json_schema_validator(values: dict[str, Any]) -> None:
     judge = Draft202012Validator(SCHEMA.json_schema())
@@ -72,6 +73,7 @@ def test_validate_agrees_with_an_independent_json_schema_validator(values: dict[
         assert answer.problems
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*HARVESTER_SETTINGS.settings]), _scalars | _disks, max_size=4))
 def test_harvester_settings_agree_with_the_judge_too(changes: dict[str, Any]) -> None:
     values = {"image": "default/a", "network": "default/b", **changes}

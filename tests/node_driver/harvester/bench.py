@@ -33,12 +33,20 @@ class HarvesterBench(DriverBench):
 
     driver: HarvesterDriver
 
-    def __init__(self, client: TappedClient, location: str, play: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: TappedClient,
+        location: str,
+        play: Callable[[], None],
+        *,
+        image: str = IMAGE,
+        network: str = NETWORK,
+    ) -> None:
         self.client = client
         self.location = location
         self.driver = HarvesterDriver(client)
         self.settings = HarvesterDriver.settings.validate(
-            {"image": IMAGE, "network": NETWORK, "extra_disks": [{"size_gib": 1}]}
+            {"image": image, "network": network, "extra_disks": [{"size_gib": 1}]}
         )
         self.missing_image = {**self.settings, "image": "default/none"}
         self.missing_network = {**self.settings, "network": "default/none"}

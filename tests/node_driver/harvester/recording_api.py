@@ -10,11 +10,12 @@ import copy
 import itertools
 import threading
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 from kube.credentials import Credentials
-from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.errors import AlreadyExists, Conflict, FieldCause, Invalid, NotFound
 from kube.guard import AddressGuard
 from kube.resources import (
     VIRTUAL_MACHINE_INSTANCES,
@@ -22,6 +23,7 @@ from kube.resources import (
     Object,
     Resource,
 )
+from simulator.apiserver import Authority
 from tests.node_driver.harvester.tapped_client import TappedClient
 
 Key = tuple[str, str | None, str]
@@ -37,11 +39,17 @@ GROUPS = {
 FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"
 
 
+@cache
+def own_ca() -> str:
+    """Some CA, as without one the machine's whole store is read for each client."""
+    return Authority.generate("double").server_ca.certificate
+
+
 class RecordingApi(TappedClient):
     """KubeClient over a dict. Every new virtual machine has KubeVirt's finalizer, which play() takes off."""
 
     def __init__(self) -> None:
-        super().__init__(Credentials(servers=("https://double.invalid",), ca_pem=None), guard=AddressGuard())
+        super().__init__(Credentials(servers=("https://double.invalid",), ca_pem=own_ca()), guard=AddressGuard())
         self.objects: dict[Key, Object] = {}
         self.denied: set[tuple[str, str]] = set()
         self._ids = itertools.count(1)
@@ -76,7 +84,10 @@ class RecordingApi(TappedClient):
         if target.key not in self.objects:
             raise NotFound(f"{target.collection} {target.name} not found", code=404, reason="NotFound")
         if method == "PATCH":
-            self._check(target.key, body["metadata"].get("uid"))
+            uid = self.objects[target.key]["metadata"]["uid"]
+            if body["metadata"].get("uid", uid) != uid:
+                cause = FieldCause("FieldValueInvalid", "metadata.uid", "field is immutable")
+                raise Invalid("metadata.uid: field is immutable", code=422, reason="Invalid", causes=(cause,))
             self.objects[target.key] = merge(self.objects[target.key], body)
         if method == "DELETE":
             self._check(target.key, (body.get("preconditions") or {}).get("uid"))

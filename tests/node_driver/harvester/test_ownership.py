@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kube.errors import Conflict
+from kube.errors import Conflict, FieldCause, Invalid
 from kube.resources import (
     KEY_PAIRS,
     PERSISTENT_VOLUME_CLAIMS,
@@ -113,7 +113,7 @@ def test_change_and_delete_touch_this_very_object_only(api: RecordingApi, object
     old = objects.ensure(SECRETS, owned("c1-pool1-abcde-cloudinit"))
     api.delete(SECRETS, "c1-pool1-abcde-cloudinit", "team-a")
     objects.ensure(SECRETS, owned("c1-pool1-abcde-cloudinit"))
-    with pytest.raises(Conflict):
+    with pytest.raises(InfrastructureUnavailable, match="made anew"):
         objects.change(SECRETS, old, {"data": {"userdata": ""}})
     with pytest.raises(Conflict):
         objects.delete(SECRETS, old)
@@ -130,3 +130,12 @@ def test_changing_what_went_away_meanwhile_is_retryable(api: RecordingApi, objec
 def test_list_leaves_out_what_a_newer_epoch_took(api: RecordingApi, objects: OwnedObjects) -> None:
     api.put(SECRETS, owned("c1-pool1-abcde-cloudinit", **{"paddock.io/hub-epoch": "4"}))
     assert objects.list(SECRETS) == []
+
+
+def test_a_change_that_the_api_refuses_for_another_reason_is_not_mistaken(
+    api: RecordingApi, objects: OwnedObjects
+) -> None:
+    old = objects.ensure(SECRETS, owned("c1-pool1-abcde-cloudinit"))
+    cause = FieldCause("FieldValueInvalid", "data", "too long")
+    with api.disturb("PATCH", error=Invalid("too long", causes=(cause,))), pytest.raises(Invalid):
+        objects.change(SECRETS, old, {"data": {}})
