@@ -126,21 +126,21 @@ class Creates(Shows[RowT], wall=True):
     def create(self, request: Request) -> Response:
         document = request.data
         body = read_body(self.create_body, document)
-        references = self._find_references(body)
-        self.authorise("create", scope_of(references))
-        return self.once(document, lambda: self.answer(self.perform_create(body, references), 201))
-
-    def _find_references(self, body: Body) -> References:
-        found, faults = {}, []
-        for name, reference in self.references.items():
-            rows = visible_to(reference.rows.all(), self.actor, reference.verb)
-            row = rows.filter(pk=getattr(body, name)).first()
-            if row is None:
-                faults.append(HubError("reference.not_found", pointer=pointer_to("", name), verb=reference.verb))
-            found[name] = row
+        found = {name: self._find(reference, getattr(body, name)) for name, reference in self.references.items()}
+        faults = [
+            HubError("reference.not_found", pointer=pointer_to("", name), verb=self.references[name].verb)
+            for name, row in found.items()
+            if row is None
+        ]
+        if not faults or scope_of(found) != HUB_SCOPE:  # else the place itself is unknown, and there is nothing to ask
+            self.authorise("create", scope_of(found))
         if faults:
             raise HubError("request.invalid", causes=faults)
-        return found
+        return self.once(document, lambda: self.answer(self.perform_create(body, found), 201))
+
+    def _find(self, reference: Reference, id: UUID) -> Model | None:
+        row: Model | None = visible_to(reference.rows.all(), self.actor, reference.verb).filter(pk=id).first()
+        return row
 
 
 class Updates(Shows[RowT], wall=True):
