@@ -142,8 +142,14 @@ async def test_flt20_a_silent_watch_is_given_up(
     ids=["events", "the head", "an error"],
 )
 async def test_flt20_bytes_that_complete_nothing_do_not_count(
-    stage: Stage, async_client: AsyncKubeClient, curtain: threading.Event, first: bytes, each: bytes
+    stage: Stage,
+    async_client: AsyncKubeClient,
+    curtain: threading.Event,
+    first: bytes,
+    each: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(async_transport, "CONNECT_SECONDS", 1)
     stage.will(drip(curtain, first, each))
     with pytest.raises(RequestTimeout):
         await seen(async_client, idle_timeout=0.5)
