@@ -1,7 +1,6 @@
 """A Harvester cluster made of a real kube-apiserver and the simulator's controllers, in a thread of its own."""
 
 import asyncio
-import ipaddress
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
@@ -11,6 +10,7 @@ from kube.aio import AsyncKubeClient
 from kube.client import KubeClient
 from kube.credentials import Credentials
 from kube.guard import AddressGuard
+from kube.kubeconfig import render_kubeconfig
 from simulator.controllers import Controllers, SimulationSettings
 from simulator.controllers.aggregated_server import AggregatedServer
 from simulator.controllers.objects import ObjectWriter
@@ -32,7 +32,8 @@ class RealHarvester:
     def __init__(self, server: ApiServer) -> None:
         self.server = server
         self.settings = SimulationSettings()
-        self.guests = GuestMachines(block=random_block(), timings=GuestTimings())
+        self.block = random_block()
+        self.guests = GuestMachines(block=self.block, timings=GuestTimings())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="harvester", daemon=True)
         self._controllers: asyncio.Task[None]
@@ -41,6 +42,22 @@ class RealHarvester:
     def credentials(self) -> Credentials:
         admin = self.server
         return Credentials((admin.url,), admin.ca_pem, None, admin.admin_client_cert_pem, admin.admin_client_key_pem)
+
+    @property
+    def name(self) -> str:
+        """What every test imports it as: a cluster is imported once."""
+        return f"hci-{self.server.url.rpartition(':')[2]}"
+
+    def kubeconfig(self) -> str:
+        """The administrator's, as an operator would paste it into a hub."""
+        admin = self.credentials
+        return render_kubeconfig(
+            name=self.name,
+            server=self.server.url,
+            ca_pem=admin.ca_pem or "",
+            client_cert_pem=admin.client_cert_pem,
+            client_key_pem=admin.client_key_pem,
+        )
 
     def client(self) -> KubeClient:
         """The administrator's view, for looking at what is left."""
@@ -64,7 +81,7 @@ class RealHarvester:
 
     async def _start(self) -> None:
         self._client = AsyncKubeClient(self.credentials, guard=LOOPBACK)
-        await ensure_seeds(ObjectWriter(self._client), "127.0.0.1", ipaddress.IPv4Network(self.guests.block))
+        await ensure_seeds(ObjectWriter(self._client), "127.0.0.1", self.block)
         self._aggregated = AggregatedServer(self._client)
         await self._aggregated.start()
         controllers = Controllers(self.credentials, LOOPBACK, self.guests, self.settings)

@@ -37,7 +37,7 @@ def test_flt01_a_worker_killed_at_each_failpoint_leaves_exactly_the_wanted_machi
     hub: Hub, harvester: RealHarvester
 ) -> None:
     folder = Path(hub.stack.processes.environment["PADDOCK_FAILPOINTS_FOLDER"])
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     hub.restart_worker(PADDOCK_FAILPOINTS=",".join(f"{name}=kill" for name in FAILPOINTS))
     guest = hub.ready(hub.order(cluster, servers=1, workers=2))
     assert exact(hub, harvester, guest)
@@ -50,7 +50,7 @@ def test_flt01_a_worker_killed_at_each_failpoint_leaves_exactly_the_wanted_machi
 def test_flt07_a_broker_that_lost_everything_and_was_away_delays_nothing_for_ever(
     hub: Hub, harvester: RealHarvester
 ) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.order(cluster)
     hub.until("the first machine", lambda: hub.machines(guest))
     hub.stack.valkey.stop()  # it keeps nothing, so this is the flush too
@@ -62,7 +62,7 @@ def test_flt07_a_broker_that_lost_everything_and_was_away_delays_nothing_for_eve
 
 
 def test_flt12_a_postgresql_restart_on_the_way_changes_nothing(hub: Hub, harvester: RealHarvester) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.order(cluster)
     hub.until("the first machine", lambda: hub.machines(guest))
     hub.stack.postgres.stop()
@@ -75,7 +75,7 @@ def test_flt12_a_postgresql_restart_on_the_way_changes_nothing(hub: Hub, harvest
 
 
 def test_flt24_an_hci_that_is_away_is_waited_for_said_and_then_used(hub: Hub, harvester: RealHarvester) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.order(cluster)
     hub.until("the first machine", lambda: hub.machines(guest))
     harvester.server.stop()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hub.quickstart.demo import Demo
-from kube.kubeconfig import render_kubeconfig
 from kube.resources import SECRETS, VIRTUAL_MACHINES
 from tests.e2e.harvester import RealHarvester
 from tests.e2e.work import Hub, names_of, nothing_left
@@ -20,31 +19,15 @@ def any_harvester(request: pytest.FixtureRequest) -> RealHarvester:
     return found
 
 
-def write_kubeconfig(harvester: RealHarvester, folder: Path, name: str) -> Path:
-    admin = harvester.credentials
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(
-        render_kubeconfig(
-            name=name,
-            server=admin.servers[0],
-            ca_pem=admin.ca_pem or "",
-            client_cert_pem=admin.client_cert_pem,
-            client_key_pem=admin.client_key_pem,
-        )
-    )
-    return path
-
-
 @pytest.mark.parametrize("distribution", ["k3s", "rke2"])
 def test_the_demo_s_job_ends_with_five_ready_nodes_and_its_deletion_with_nothing(
     hub: Hub, any_harvester: RealHarvester, distribution: str, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    name = (
-        "own-crds" if any_harvester.server.url == hub_url(hub, "own-crds") else f"hci-{any_harvester.server.url[-5:]}"
-    )
-    kubeconfigs = {name: write_kubeconfig(any_harvester, tmp_path, name)}
-    job = Demo(hub.client, kubeconfigs, tmp_path, distribution, say=told.append, revive=hub.stack.processes.revive)
+    kubeconfig = tmp_path / "harvester.kubeconfig"
+    kubeconfig.write_text(any_harvester.kubeconfig())
+    clusters = {any_harvester.name: kubeconfig}
+    job = Demo(hub.client, clusters, tmp_path, distribution, say=told.append, revive=hub.stack.processes.revive)
     job.run()
     assert any("kubectl get nodes" in line for line in told)
     guest = hub.client.find("guest-clusters", name=f"demo-{distribution}")
@@ -53,15 +36,10 @@ def test_the_demo_s_job_ends_with_five_ready_nodes_and_its_deletion_with_nothing
     assert nothing_left(any_harvester, guest)
 
 
-def hub_url(hub: Hub, name: str) -> str:
-    cluster = hub.client.find("clusters", name=name)
-    return cluster["endpoints"][0]["url"] if cluster else ""
-
-
 def test_a_guest_of_three_servers_still_answers_through_the_hub_when_the_first_one_dies(
     hub: Hub, harvester: RealHarvester, kubectl: Path, tmp_path: Path
 ) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.ready(hub.order(cluster, servers=3, workers=0))
     answer = hub.client.post(f"clusters/{guest['member_cluster']}/kubeconfig", {})
     kubeconfig = tmp_path / "kubeconfig"
@@ -93,7 +71,7 @@ def running_names(harvester: RealHarvester) -> set[str]:
 
 
 def test_sec09_no_join_material_is_left_in_the_hci_after_the_join(hub: Hub, harvester: RealHarvester) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.ready(hub.order(cluster))
 
     def forgotten() -> bool:
@@ -106,7 +84,7 @@ def test_sec09_no_join_material_is_left_in_the_hci_after_the_join(hub: Hub, harv
 
 
 def test_workers_are_scaled_up_and_down_by_the_pool_s_count(hub: Hub, harvester: RealHarvester) -> None:
-    cluster = hub.import_harvester(harvester, "e2e")
+    cluster = hub.import_harvester(harvester)
     guest = hub.ready(hub.order(cluster))
     pool = next(pool for pool in guest["pools"] if pool["role"] == "worker")
     for count in (3, 1):

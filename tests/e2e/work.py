@@ -9,7 +9,6 @@ from typing import Any
 from hub.quickstart.demo import MACHINE_SETTINGS
 from hub.quickstart.hub_client import HubClient
 from hub.quickstart.stack import Stack
-from kube.kubeconfig import render_kubeconfig
 from kube.names import random_suffix
 from kube.resources import KEY_PAIRS, PERSISTENT_VOLUME_CLAIMS, SECRETS, VIRTUAL_MACHINES
 from tests.e2e.harvester import RealHarvester
@@ -25,19 +24,11 @@ class Hub:
     stack: Stack
     client: HubClient
 
-    def import_harvester(self, harvester: RealHarvester, name: str) -> Any:
+    def import_harvester(self, harvester: RealHarvester) -> Any:
         """The cluster, Ready; a second import finds the first."""
-        admin = harvester.credentials
-        kubeconfig = render_kubeconfig(
-            name=name,
-            server=admin.servers[0],
-            ca_pem=admin.ca_pem or "",
-            client_cert_pem=admin.client_cert_pem,
-            client_key_pem=admin.client_key_pem,
-        )
-        body = {"name": name, "kind": "harvester", "kubeconfig": kubeconfig}
-        cluster = self.client.ensure("clusters", body, name=name)
-        return self.until(f"cluster {name}", lambda: self.when_true(f"clusters/{cluster['id']}", "Ready"))
+        body = {"name": harvester.name, "kind": "harvester", "kubeconfig": harvester.kubeconfig()}
+        cluster = self.client.ensure("clusters", body, name=harvester.name)
+        return self.until("the import", lambda: self.when_true(f"clusters/{cluster['id']}", "Ready"), 60)
 
     def project(self) -> Any:
         tenant = self.client.ensure("tenants", {"name": "e2e", "display_name": "E2E"}, name="e2e")
