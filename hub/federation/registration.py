@@ -3,13 +3,15 @@
 What the objects are is in ``rights``; when they are written, and where tokens are kept, is the cluster reconciler's.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 from kube.client import KubeClient
-from kube.errors import Forbidden
+from kube.errors import Forbidden, Garbled, ServerError, Unavailable
 from kube.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -28,6 +30,10 @@ from .rights import HUB_ACCOUNT, HUB_NAMESPACE, RENEWAL_ACCOUNT, HubMark, Review
 
 ACCESS_SECONDS = 3600
 RENEWAL_SECONDS = 30 * 86400
+ATTEMPTS = 4
+PAUSE = 0.05
+
+ResultT = TypeVar("ResultT")
 
 RESOURCE_OF_KIND: Mapping[str, Resource] = {
     resource.kind: resource
@@ -59,7 +65,7 @@ class IssuedToken:
 
 def apply_object(client: KubeClient, obj: Object) -> Object:
     """Server-side apply of one of the kinds that federation writes. Raises KubeError."""
-    return client.apply(RESOURCE_OF_KIND[obj["kind"]], obj)
+    return _patiently(lambda: client.apply(RESOURCE_OF_KIND[obj["kind"]], obj))
 
 
 def check_enrolment_rights(client: KubeClient) -> None:
@@ -86,7 +92,7 @@ def register(client: KubeClient, mark: HubMark, kind: str, cluster_id: UUID, gro
 def request_token(client: KubeClient, account: str, seconds: int) -> IssuedToken:
     """A new token of one of the hub's accounts. The server may shorten its life. Raises KubeError."""
     now = datetime.now(UTC)
-    text, expires_at = client.request_token(HUB_NAMESPACE, account, seconds)
+    text, expires_at = _patiently(lambda: client.request_token(HUB_NAMESPACE, account, seconds))
     return IssuedToken(text, expires_at, now + (expires_at - now) / 2)
 
 
@@ -142,4 +148,16 @@ def _is_gone(client: KubeClient, resource: Resource, name: str, mark: HubMark) -
 def _is_allowed(client: KubeClient, review: Review) -> bool:
     # Only group and plural are looked at by the review, so any version will do.
     resource = Resource(review.group, "v1", review.resource, review.resource, namespaced=False)
-    return client.can_i(review.verb, resource, name=review.name, subresource=review.subresource)
+    return _patiently(lambda: client.can_i(review.verb, resource, name=review.name, subresource=review.subresource))
+
+
+def _patiently(call: Callable[[], ResultT]) -> ResultT:
+    """A registration is some sixty calls, of which every one has to succeed: a member that fails one in ten would never
+    get through. All calls here may be repeated, so a broken one is, at once and a few times. A member that sheds load
+    or does not answer in time is left in peace."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return call()
+        except (ServerError, Garbled, Unavailable):
+            time.sleep(PAUSE * attempt)
+    return call()

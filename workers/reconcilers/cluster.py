@@ -10,7 +10,7 @@ it shows on the row ``cluster_visit``'s.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -19,7 +19,7 @@ from hub.access.services import groups_wanted
 from hub.audit.services import record
 from hub.core.access import SYSTEM
 from hub.core.changes import record_delete
-from hub.core.conditions import is_true
+from hub.core.conditions import condition, is_true
 from hub.core.environment import environment
 from hub.core.models import hub_identity
 from hub.core.work import Claim
@@ -223,8 +223,7 @@ def _bring_up(visit: Visit) -> float | None:
     except Forbidden as error:
         return tell_failure(visit, CheckFailed("rights", error.message, _IMPORT_AGAIN))
     except KubeError as error:
-        visit.tell(c.REACHABLE, False, type(error).__name__, error.message)
-        return error.retry_after or RETRY
+        return _tell_silence(visit, error)
     return None
 
 
@@ -260,10 +259,19 @@ def _come_back_in(visit: Visit) -> float:
     except (Unauthorized, Forbidden):
         pass  # told below, like having none
     except KubeError as error:
-        visit.tell(c.REACHABLE, False, type(error).__name__, error.message)
-        return RETRY
+        return _tell_silence(visit, error)
     visit.tell(c.REGISTERED, False, c.CREDENTIALS_REFUSED, _GONE)
     return RETRY_SLOWLY
+
+
+def _tell_silence(visit: Visit, error: KubeError) -> float:
+    """The member does not answer as it should. Looked at less often the longer that lasts: each look may take a worker
+    several seconds, and many may be away at once."""
+    visit.tell(c.REACHABLE, False, type(error).__name__, error.message)
+    told = condition(visit.cluster, c.REACHABLE)
+    since = datetime.fromisoformat(told.last_transition) if told else timezone.now()
+    silent = (timezone.now() - since).total_seconds()
+    return error.retry_after or jittered(min(max(RETRY, silent / 10), RETRY_SLOWLY))
 
 
 def _keep_access_token(visit: Visit, token: IssuedToken) -> None:

@@ -99,11 +99,11 @@ class World:
         return dice.sample(places, dice.randint(0, 3))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_sql_filter_and_decision_agree_with_the_oracle_on_random_worlds(seed: int) -> None:
     dice = random.Random(seed)
     world = World()
-    for _ in range(6):
+    for _ in range(4):
         me = dice.choice(world.users)
         RoleBinding.objects.filter(user=me).delete()
         bindings = [bind_role(SYSTEM, role, me, place) for role, place in world.random_roles(dice)]

@@ -1,14 +1,17 @@
 """The written list of rights, as pure builders: what is in it, and what must never be."""
 
 from itertools import chain
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.ids import uuid7
 from hub.federation import rights
+from hub.federation.management.commands.rights_reference import render_reference
 from hub.federation.models import ClusterKind
 from hub.federation.registration import RESOURCE_OF_KIND
 from hub.federation.rights import HubMark, PolicyRule, build_registration, impersonation_rules, required_reviews
@@ -138,3 +141,10 @@ def test_the_names_of_groups_say_what_they_are_for() -> None:
 def test_a_review_reads_like_a_right() -> None:
     assert str(rights.Review("create", "", "serviceaccounts", "token")) == "create serviceaccounts/token"
     assert str(rights.Review("get", "apps", "deployments")) == "get deployments.apps"
+
+
+def test_the_page_for_people_is_the_list_itself() -> None:
+    page = Path(settings.BASE_DIR) / "docs" / "member-rights.md"
+    assert page.read_text() == render_reference(), "run: python manage.py rights_reference"
+    for rule in (*rights.HUB_RULES, *rights.MACHINE_RULES):
+        assert ", ".join(rule.resources) in page.read_text()

@@ -41,6 +41,7 @@ from kube.resources import (
     SERVICE_ACCOUNTS,
 )
 from simulator.apiserver import Authority
+from simulator.apiserver.faults import Fault, FaultKind
 from tests.bed.processes import free_port
 from tests.bed.waiting import wait_for
 from tests.hub.builders import make_actor, make_namespace, make_project, user_of
@@ -145,6 +146,23 @@ class TestImport:
         visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
         assert set(check_states(cluster).values()) == {"passed"}
         assert not cluster.pasted_kubeconfig
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_flt18_an_import_comes_through_a_member_that_fails_a_tenth_of_the_time(
+        self, simulated_member: Member, seed: int
+    ) -> None:
+        running = simulated_member.simulated
+        assert running is not None
+        faults = running.server.faults
+        faults.chance.seed(seed)
+        for kind in (FaultKind.SERVER_ERROR, FaultKind.RESET, FaultKind.LOST_RESPONSE, FaultKind.TRUNCATED):
+            faults.add(Fault(kind, count=None, probability=0.025))
+        cluster = import_member(simulated_member)
+        visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
+        faults.clear()
+        assert not cluster.pasted_kubeconfig
+        written = simulated_member.client.list(CLUSTER_ROLE_BINDINGS, label_selector="paddock.io/hub-id")
+        assert len(written) == 4
 
     def test_flt10_a_visit_that_lost_its_claim_writes_nothing(self, simulated_member: Member) -> None:
         cluster = import_member(simulated_member)
@@ -409,6 +427,36 @@ class TestProbing:
         assert cluster.last_seen_at is not None
         assert seen is not None
         assert cluster.last_seen_at > seen
+
+    def test_a_member_that_stays_away_is_asked_less_often(self, simulated_member: Member) -> None:
+        cluster = ready_cluster(simulated_member)
+        set_endpoints(cluster, [f"https://127.0.0.1:{free_port()}"])
+        soon = visit(cluster).next_run_in
+        _age(cluster, "Reachable", timedelta(hours=1))
+        later = visit(cluster).next_run_in
+        assert soon is not None
+        assert later is not None
+        assert soon < 15 < 45 < later < 90
+
+    def test_flt17_a_member_that_sheds_load_says_when_to_come_back(self, simulated_member: Member) -> None:
+        running = simulated_member.simulated
+        assert running is not None
+        cluster = ready_cluster(simulated_member)
+        running.server.faults.add(Fault(FaultKind.TOO_MANY_REQUESTS, resource="nodes", seconds=17))
+        assert visit(cluster).next_run_in == 17
+        assert status_of(cluster, "Reachable") == ("False", "TooManyRequests")
+
+    @pytest.mark.parametrize("kind", ["server-error", "unavailable", "reset", "truncated", "lost-response"])
+    def test_flt18_whatever_goes_wrong_is_told_and_passes(self, simulated_member: Member, kind: str) -> None:
+        running = simulated_member.simulated
+        assert running is not None
+        cluster = ready_cluster(simulated_member)
+        running.server.faults.add(Fault(FaultKind(kind), resource="nodes"))
+        visit(cluster)
+        assert status_of(cluster, "Reachable")[0] == "False"
+        assert status_of(cluster, "Registered")[0] == "True"
+        visit(cluster)
+        assert status_of(cluster, "Ready")[0] == "True"
 
     def test_any_of_several_addresses_will_do(self, simulated_member: Member) -> None:
         running = simulated_member.simulated
