@@ -78,7 +78,9 @@ class Demo:
         guest = self.hub.find("guest-clusters", name=name, project=project)
         if guest is None:
             guest = self.hub.post("guest-clusters", {**order, "pools": pools})
-            self._tell(f"Ordered guest cluster {name}: {SERVERS} servers, {WORKERS} workers, {guest['kubernetes_version']}")
+            self._tell(
+                f"Ordered guest cluster {name}: {SERVERS} servers, {WORKERS} workers, {guest['kubernetes_version']}"
+            )
         else:
             self._tell(f"Guest cluster {name} is there from an earlier run")
         self._follow(guest)

@@ -195,7 +195,8 @@ class Stack:
     def _start_hub(self) -> None:
         socket_path = self.processes.environment["PADDOCK_WEB_SOCKET"]
         gunicorn = [sys.executable, "-m", "gunicorn", "hub.config.wsgi", "--bind", f"unix:{socket_path}"]
-        self.processes.start("web", [*gunicorn, "--worker-class", "gthread", "--threads", "8", "--umask", "0o077", "--no-control-socket"])
+        options = ["--worker-class", "gthread", "--threads", "8", "--umask", "0o077", "--no-control-socket"]
+        self.processes.start("web", [*gunicorn, *options])
         self.processes.start("worker", manage("worker"))
         self.processes.start("watcher", manage("watcher"))
         self.processes.start("stream", manage("stream"))

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 class Rights:
     """Holds the current snapshot; ``on_change`` is called after each new one and once when it goes stale."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._confirmed_at = 0.0

@@ -14,7 +14,7 @@ from hub.core.access import SYSTEM
 from hub.core.changes import record_update
 from hub.core.conditions import set_condition
 from hub.core.models import Reconciled
-from hub.federation.models import Cluster, ProjectNamespace
+from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
 from hub.operations.models import Operation
 from hub.provisioning import drivers, services
 from hub.provisioning.models import GuestCluster, Machine
@@ -110,7 +110,7 @@ class Stage:
 
 def build_order(*pools: PoolOrder, **changes: Any) -> GuestClusterOrder:
     project = changes.pop("project", None) or make_project()
-    infrastructure = changes.pop("infrastructure", None) or make_cluster(kind="harvester")
+    infrastructure = changes.pop("infrastructure", None) or make_cluster(kind=ClusterKind.HARVESTER)
     values: dict[str, Any] = {"name": "web", "distribution": "k3s", "driver": "fake", **changes}
     return GuestClusterOrder(project=project, infrastructure=infrastructure, pools=pools or default_pools(), **values)
 

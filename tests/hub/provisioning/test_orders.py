@@ -6,6 +6,7 @@ import pytest
 
 from hub.core.access import SYSTEM
 from hub.core.errors import HubError
+from hub.federation.models import ClusterKind
 from hub.provisioning import services
 from hub.provisioning.models import GuestCluster, Machine, NodePool
 from hub.provisioning.orders import GuestClusterOrder
@@ -80,7 +81,7 @@ def test_an_infrastructure_that_is_away_does_not_stop_an_order(stage: Stage) -> 
 
 
 def test_a_second_cluster_of_the_name_in_the_project_is_refused_and_elsewhere_not(stage: Stage) -> None:
-    project, infrastructure = make_project(), make_cluster(kind="harvester")
+    project, infrastructure = make_project(), make_cluster(kind=ClusterKind.HARVESTER)
     services.order_guest_cluster(SYSTEM, build_order(SERVERS, project=project, infrastructure=infrastructure))
     with pytest.raises(HubError, match=r"guest_cluster\.name_taken"):
         services.order_guest_cluster(SYSTEM, build_order(SERVERS, project=project, infrastructure=infrastructure))
