@@ -22,6 +22,10 @@ NAMESPACE_FINALIZER = "kubernetes"
 
 def prepare(kind: KindSpec, obj: Object, *, new: bool) -> None:
     """Fill in, in place, what the kind's own code derives from other fields."""
+    if kind.builtin:
+        for part in ("spec", "status"):  # structs of typed code: there, if only empty
+            if part in kind.schema.get("properties", {}):
+                obj.setdefault(part, {})
     rule = _PREPARE.get(kind.resource)
     if rule is not None:
         rule(obj)
@@ -59,7 +63,7 @@ def _prepare_secret(obj: Object) -> None:
 
 
 def _prepare_status(obj: Object) -> None:
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
+    obj["status"].setdefault("phase", "Pending")
 
 
 def _prepare_service_port(obj: Object) -> None:

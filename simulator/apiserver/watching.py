@@ -74,14 +74,15 @@ class Watch:
                 event = self._event(change)
                 if event:
                     yield event
-            if not changes:
-                self._cursor = max(self._cursor, self._store.revision)
-            if loop.time() >= bookmark_at and self._collection.revision <= self._cursor:
-                yield self._bookmark()
-                bookmark_at = self._next_bookmark(loop.time(), end)
             if loop.time() >= end:
                 return
-            if not changes:
+            if changes:
+                continue  # while they were sent, more may have come
+            self._cursor = max(self._cursor, self._store.revision)
+            if loop.time() >= bookmark_at:
+                bookmark_at = self._next_bookmark(loop.time(), end)
+                yield self._bookmark()
+            else:
                 await self._collection.wait(wake, min(bookmark_at, end) - loop.time())
 
     def _initial(self) -> list[bytes]:
