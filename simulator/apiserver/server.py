@@ -254,7 +254,7 @@ class ApiServer:
 
 def _is_from_inside(request: web.BaseRequest) -> bool:
     peer = request.transport.get_extra_info("peercert") if request.transport else None
-    return bool(peer) and user_of_certificate(peer).name == INSIDE_USER
+    return peer is not None and user_of_certificate(peer).name == INSIDE_USER
 
 
 def _on_behalf(request: web.BaseRequest, user: User) -> web.BaseRequest:
