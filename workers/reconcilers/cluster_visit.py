@@ -64,7 +64,15 @@ class Visit:
             self.changed.add("checks")
 
     def write(self) -> None:
-        """Writes what has changed so far, under the claim. Raises LostClaim."""
+        """Writes what has changed so far, under the claim. Raises LostClaim.
+
+        A probe that only saw what it saw before is no change: no new version that would make a reader's If-Match stale
+        every half minute, and no hint to listeners.
+        """
+        if self.changed == {"last_seen_at"}:
+            seen = Cluster.objects.filter(pk=self.cluster.pk, fence=self.claim.fence)
+            seen.update(last_seen_at=self.cluster.last_seen_at)
+            self.changed.clear()
         if self.changed:
             with transaction.atomic():
                 record_update(self.cluster, sorted(self.changed), claim=self.claim)

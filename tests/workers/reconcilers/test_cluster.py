@@ -428,6 +428,16 @@ class TestProbing:
         assert seen is not None
         assert cluster.last_seen_at > seen
 
+    def test_a_probe_that_sees_nothing_new_makes_no_new_version(self, member: Member) -> None:
+        cluster = ready_cluster(member)
+        visit(cluster)
+        version, seen = cluster.version, cluster.last_seen_at
+        assert seen is not None
+        visit(cluster)
+        assert cluster.version == version
+        assert cluster.last_seen_at is not None
+        assert cluster.last_seen_at > seen
+
     def test_a_member_that_stays_away_is_asked_less_often(self, simulated_member: Member) -> None:
         cluster = ready_cluster(simulated_member)
         set_endpoints(cluster, [f"https://127.0.0.1:{free_port()}"])
