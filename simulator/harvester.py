@@ -101,7 +101,7 @@ class SimulatedHarvester:
         except OSError as error:
             raise PortTaken(f"{self.name}: cannot listen on {self._host}:{self._port}: {error.strerror}") from error
         self._keep_state()
-        credentials = self.credentials
+        credentials = self.server.inside_credentials()
         self._client = AsyncKubeClient(credentials, guard=self._guard(), field_manager="virt-api")
         self.server.aggregate(GROUP, VERSION, PowerApi(self._client).answer, served_resources())
         await ensure_seeds(ObjectWriter(self._client), self._host, self.block)

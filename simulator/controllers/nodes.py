@@ -90,6 +90,19 @@ def build_node_status(node: Object, settings: SimulationSettings) -> dict[str, A
     return {
         "capacity": capacity,
         "allocatable": capacity,
+        "addresses": [{"type": "Hostname", "address": node["metadata"]["name"]}],
+        "nodeInfo": {
+            "kubeletVersion": "v1.34.4+rke2r1",
+            "kubeProxyVersion": "",
+            "osImage": "Harvester v1.8.2",
+            "kernelVersion": "6.4.0-150600.23.60-default",
+            "containerRuntimeVersion": "containerd://2.1.5-k3s1",
+            "operatingSystem": "linux",
+            "architecture": "amd64",
+            "machineID": "",
+            "systemUUID": "",
+            "bootID": "",
+        },
         "conditions": [
             {
                 "type": "Ready",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kube.aio import AsyncKubeClient
-from kube.errors import KubeError
+from kube.errors import KubeError, ServerError
 from kube.guard import AddressGuard
 from kube.kubeconfig import parse_kubeconfig
 from kube.resources import (
@@ -32,6 +32,7 @@ from kube.resources import (
     Object,
 )
 from simulator.__main__ import UsageError, parse_options, share_network
+from simulator.apiserver.faults import Fault, FaultKind
 from simulator.controllers import SimulationSettings
 from simulator.guests.timings import GuestTimings
 from simulator.harvester import PortTaken, SimulatedHarvester
@@ -158,6 +159,21 @@ async def test_everything_is_as_it_was_after_a_restart(tmp_path: Path) -> None:
     assert oct((tmp_path / "state.json").stat().st_mode & 0o777) == "0o600"
     assert oct(tmp_path.stat().st_mode & 0o077) == "0o0"
     await guests.close()
+
+
+async def test_faults_meet_clients_and_not_the_clusters_own_controllers(
+    harvester: SimulatedHarvester, client: AsyncKubeClient
+) -> None:
+    await client.create(VIRTUAL_MACHINES, machine("web"))
+    await client.create(SECRETS, cloud_init("web"))
+    fault = harvester.server.faults.add(Fault(FaultKind.SERVER_ERROR, count=None))
+
+    with pytest.raises(ServerError):
+        await client.get(VIRTUAL_MACHINES, "web", "default")
+    await eventually(lambda: harvester.guests.find("default", "web"), "the machine is on")
+
+    harvester.server.faults.remove(fault)
+    assert await address_of(client, "web")
 
 
 async def test_a_taken_port_is_named() -> None:

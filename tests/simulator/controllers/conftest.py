@@ -21,6 +21,7 @@ from kube.resources import (
     Resource,
 )
 from simulator.apiserver import ApiServer, Authority
+from simulator.apiserver.faults import Fault
 from simulator.controllers import Controllers, SimulationSettings
 from simulator.controllers.aggregated import GROUP, VERSION, PowerApi, served_resources
 from simulator.controllers.aggregated_server import AggregatedServer
@@ -59,6 +60,7 @@ class Cluster:
         self._issue = issue
         self._power = power
         self._serves_power = False
+        self.inject: Callable[[Fault], object] = lambda fault: pytest.fail("real servers have no faults on request")
 
     def client_of(self, user: str) -> AsyncKubeClient:
         """A client of a user whom the server knows by certificate."""
@@ -191,6 +193,8 @@ async def _at_work(
         controllers = asyncio.create_task(Controllers(credentials, LOOPBACK, guests, settings).run())
         cluster = Cluster(client, guests, settings, issue, power)
         await client.create(NAMESPACES, {"metadata": {"name": cluster.namespace}})
+        if simulated:
+            cluster.inject = simulated.faults.add
         try:
             yield cluster
             await cluster.clear()
