@@ -13,10 +13,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from hub.core.broker import forget_broker
 from hub.core.database import database_settings
 from hub.core.environment import environment
 from hub.core.keys import ensure_keys_file
@@ -129,9 +131,8 @@ def _broker_server() -> Iterator[str]:
 
 @pytest.fixture
 def broker(_broker_server: str) -> str:
-    """The REDIS_URL of a running broker, emptied for this test."""
-    import redis
-
+    """The REDIS_URL of a running broker, emptied for this test; an earlier test's silence is forgotten."""
+    forget_broker()
     with redis.Redis.from_url(_broker_server, socket_timeout=5) as client:
         client.flushall()
     return _broker_server

@@ -1,4 +1,4 @@
-"""The Celery application: JSON only, late acknowledgement, one message at a time, no results, no ETA beyond a minute.
+"""The Celery application: JSON only, no message taken ahead of time, no results, no ETA beyond a minute.
 
 Messages are hints (``hub.core.work``), so nothing here tries to make delivery exact: what is lost or doubled does no
 harm.
@@ -27,10 +27,11 @@ def build_app() -> Celery:
         task_serializer="json",
         task_default_queue=QUEUE,
         task_ignore_result=True,
-        task_acks_late=True,
+        task_acks_late=True,  # with the prefetch below: no worker hoards hints that another one could follow now
         task_reject_on_worker_lost=False,  # True would hand a poisonous row from worker to worker for ever
         task_soft_time_limit=settings.step_deadline,
         task_time_limit=hard_limit,
+        worker_consumer="workers.consumer:HintConsumer",
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.worker_concurrency,
         worker_max_tasks_per_child=2000,

@@ -45,8 +45,12 @@ def broker_url() -> str:
 
 
 def broker_transport_options() -> dict[str, Any]:
-    """Options that every process on this broker shares; the shortest visibility timeout of all would count."""
-    return {"visibility_timeout": environment().visibility_timeout}
+    """Options that every process on this broker shares.
+
+    A message is gone from the broker as soon as a worker has it. Giving it back after a crash would be a second way to find
+    the row again, and keeping track of it is what kills a worker whose broker goes away while a step runs.
+    """
+    return {"ack_emulation": False}
 
 
 @lru_cache(maxsize=1)
@@ -104,3 +108,9 @@ def send_hint(payload: ReconcilePayload) -> bool:
         log.warning("the broker takes no messages, the poller will find the row: %s", error)
         return False
     return True
+
+
+def forget_broker() -> None:
+    """Drops what this process knows of the broker, its address and its failures included, as after a start."""
+    _sender.cache_clear()
+    _quiet.end()

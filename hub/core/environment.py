@@ -113,12 +113,6 @@ class Environment(BaseSettings):
     lease_seconds: int = Field(
         default=60, ge=10, le=1800, description="Seconds for which a worker owns a row. More than the step deadline."
     )
-    visibility_timeout: int = Field(
-        default=300,
-        ge=30,
-        le=86400,
-        description="Seconds after which the broker hands out an unfinished task again. More than the lease.",
-    )
     poll_interval: float = Field(
         default=1.0, ge=0.1, le=60, description="Seconds between two looks for due rows, for which no message arrived."
     )
@@ -208,8 +202,8 @@ class Environment(BaseSettings):
     def _together(self) -> Self:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("PADDOCK_TLS_CERT_FILE and PADDOCK_TLS_KEY_FILE go together")
-        if not self.step_deadline < self.lease_seconds < self.visibility_timeout:
-            raise ValueError("PADDOCK_STEP_DEADLINE < PADDOCK_LEASE_SECONDS < PADDOCK_VISIBILITY_TIMEOUT does not hold")
+        if not self.step_deadline < self.lease_seconds:
+            raise ValueError("PADDOCK_STEP_DEADLINE < PADDOCK_LEASE_SECONDS does not hold")
         return self
 
     @property

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from hub.core import broker as broker_module
-from hub.core.broker import QUEUE, RECONCILE_TASK, broker_url, reconcile_payload, send_hint
+from hub.core.broker import QUEUE, RECONCILE_TASK, broker_url, forget_broker, reconcile_payload, send_hint
 from hub.core.environment import environment
 from hub.core.ids import uuid7
 
@@ -23,12 +23,11 @@ PAYLOAD = reconcile_payload("pump", uuid7(), "req-1")
 @pytest.fixture(autouse=True)
 def fresh_sender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that has sent nothing yet."""
-    monkeypatch.setattr(broker_module, "_quiet", broker_module._Quiet())
-    broker_module._sender.cache_clear()
+    forget_broker()
     environment.cache_clear()
     yield
-    broker_module._sender.cache_clear()
     monkeypatch.undo()
+    forget_broker()
     environment.cache_clear()
 
 
@@ -99,7 +98,7 @@ def test_flt07_after_the_quiet_time_a_broker_that_came_back_is_used(
     environment.cache_clear()
     broker_module._sender.cache_clear()
     assert send_hint(PAYLOAD) is False  # still quiet
-    monkeypatch.setattr(broker_module, "_quiet", broker_module._Quiet())
+    broker_module._quiet.end()
     assert send_hint(PAYLOAD) is True
 
 
@@ -109,7 +108,7 @@ def test_a_connection_that_broke_while_idle_is_replaced(broker: str) -> None:
         client.client_kill_filter(_type="normal", skipme=True)
         results = [send_hint(PAYLOAD)]
         if not results[0]:  # noticed on use: the next one, after the quiet time, goes through
-            broker_module._quiet.until = 0.0
+            broker_module._quiet.end()
             results.append(send_hint(PAYLOAD))
         assert results[-1] is True
 
