@@ -73,7 +73,9 @@ class FakeDriver(NodeDriver[FakeInfrastructure], PowerControl):
             owners: dict[tuple[str, str], Owner] = {}
             for (where, name, _), part in self.connection.parts.items():
                 if where == location and part.owner.hub_id == hub_id:
-                    owners.setdefault((name, part.owner.machine_id), part.owner)
+                    known = owners.setdefault((name, part.owner.machine_id), part.owner)
+                    # The newest epoch owns the older parts too.
+                    owners[name, part.owner.machine_id] = max(known, part.owner, key=lambda owner: owner.epoch)
             return [self._view_of(MachineRef(location, name, owner)) for (name, _), owner in owners.items()]
 
     def delete(self, ref: MachineRef) -> Remains:

@@ -1,12 +1,13 @@
-"""The contract over a Harvester cluster's Kubernetes API: a machine is a KubeVirt VirtualMachine, a location a
-namespace.
+"""The contract over a Harvester cluster's Kubernetes API.
 
+A machine is a KubeVirt VirtualMachine with its disks, cloud-init Secret and key pair; a location is a namespace.
 What happens in which order is creation.py's and removal.py's, what is written builds.py's, what is seen observe.py's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kube.client import KubeClient
@@ -35,7 +36,7 @@ from node_driver.types import MachineOrder, MachineRef, MachineView, Probe, Prob
 
 
 class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
-    """Rules ND-.. are README.md's."""
+    """The promises of each method are README.md's rules."""
 
     name = "harvester"
     settings = SETTINGS
@@ -67,13 +68,13 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
             return view_of(ref, machine, self._find_instance(ref, machine))
 
     def list_owned(self, location: str, hub_id: str) -> list[MachineView]:
+        found: dict[tuple[str, str], _Found] = {}
         with driver_errors():
-            parts: dict[MachineRef, dict[Resource, list[Object]]] = {}
             for resource in NAME_PATTERNS:
                 for obj in self.connection.list(resource, location, label_selector=f"{HUB_ID}={hub_id}"):
                     if ref := machine_of(resource, obj):
-                        parts.setdefault(ref, {}).setdefault(resource, []).append(obj)
-        return [_view_of_found(ref, found) for ref, found in parts.items()]
+                        found.setdefault((ref.name, ref.owner.machine_id), _Found(ref)).add(ref, resource, obj)
+        return [machine.view() for machine in found.values()]
 
     def delete(self, ref: MachineRef) -> Remains:
         with driver_errors():
@@ -138,10 +139,21 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
         self.connection.call("PUT", path, body={})
 
 
-def _view_of_found(ref: MachineRef, found: Mapping[Resource, Iterable[Object]]) -> MachineView:
-    """The objects of one machine, by kind, as a view."""
-    machine = next(iter(found.get(VIRTUAL_MACHINES, ())), None)
-    instance = next(iter(found.get(VIRTUAL_MACHINE_INSTANCES, ())), None)
-    if machine is None:
-        return view_of_parts(ref, (describe(resource, obj) for resource, objs in found.items() for obj in objs))
-    return view_of(ref, machine, instance)
+@dataclass
+class _Found:
+    """What a listing shows of one machine. ref has the newest epoch found, so that it owns all of the parts."""
+
+    ref: MachineRef
+    objects: dict[Resource, Object] = field(default_factory=dict)
+    described: list[str] = field(default_factory=list)
+
+    def add(self, ref: MachineRef, resource: Resource, obj: Object) -> None:
+        self.ref = max(self.ref, ref, key=lambda seen: seen.owner.epoch)
+        self.objects[resource] = obj
+        self.described.append(describe(resource, obj))
+
+    def view(self) -> MachineView:
+        machine = self.objects.get(VIRTUAL_MACHINES)
+        if machine is None:
+            return view_of_parts(self.ref, self.described)
+        return view_of(self.ref, machine, self.objects.get(VIRTUAL_MACHINE_INSTANCES))

@@ -409,18 +409,29 @@ class DriverBattery:
     def test_nd20_list_owned_gives_every_machine_of_the_hub_there_and_nobody_elses(self, bench: DriverBench) -> None:
         whole, half, theirs = (bench.ref(f"c1-pool1-{name}") for name in ("whole", "half", "theirs"))
         theirs = bench.ref(theirs.name, hub_id="hub-2")
-        bench.driver.create(bench.order(whole))
+        created = bench.driver.create(bench.order(whole))
         bench.driver.create(bench.order(theirs))
         bench.occupy("somebodys")
         with bench.die_before_machine(), pytest.raises(DriverError):
             bench.driver.create(bench.order(half))
         listed = bench.driver.list_owned(bench.location, "hub-1")
         assert sorted((view.ref for view in listed), key=lambda ref: ref.name) == [half, whole]
-        assert {view.ref.name: bool(view.external_id) for view in listed} == {half.name: False, whole.name: True}
+        assert {view.ref.name: view.external_id for view in listed} == {half.name: "", whole.name: created.external_id}
         for view in listed:
             bench.remove(view.ref)
         assert bench.driver.list_owned(bench.location, "hub-1") == []
         assert bench.driver.get(theirs).external_id
+
+    def test_nd20_flt40_parts_of_two_epochs_are_listed_as_one_machine_that_can_be_deleted(
+        self, bench: DriverBench
+    ) -> None:
+        with bench.die_before_machine(), pytest.raises(DriverError):
+            bench.driver.create(bench.order())
+        created = bench.driver.create(bench.order(bench.ref(epoch=4)))
+        [listed] = bench.driver.list_owned(bench.location, "hub-1")
+        assert listed.external_id == created.external_id
+        bench.remove(listed.ref)
+        assert bench.parts() == []
 
     def test_nd20_list_owned_of_an_empty_location_is_empty(self, bench: DriverBench) -> None:
         assert list(bench.driver.list_owned(bench.location, "hub-1")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -292,3 +293,7 @@ def test_the_forgotten_user_data_is_a_cloud_config_that_does_nothing() -> None:
     first, rest = builds.FORGOTTEN_USER_DATA.split("\n", 1)
     assert first == "#cloud-config"
     assert json.loads(rest) == {}
+
+
+def test_cloud_init_itself_takes_the_forgotten_user_data(cloud_init_schema: Callable[[str], list[str]]) -> None:
+    assert cloud_init_schema(builds.FORGOTTEN_USER_DATA) == []

@@ -162,6 +162,7 @@ def accept_unchanged(client: TappedClient, location: str) -> None:
     client.create(NAMESPACES, {"metadata": {"name": location}})
     for resource, obj in every_object(location):
         stored = client.create(resource, obj)
+        client.delete(resource, obj["metadata"]["name"], location)
         assert covers(stored, obj), f"{resource.kind} was changed by the server: {stored}"
 
 
@@ -192,6 +193,4 @@ def test_every_object_is_stored_as_written_by_the_real_server(request: pytest.Fi
 
 def test_every_object_is_stored_as_written_by_the_simulated_server(simulated_harvester: Credentials) -> None:
     with TappedClient(simulated_harvester, guard=LOOPBACK) as client:
-        location = f"team-{random_suffix()}"
-        accept_unchanged(client, location)
-        client.delete(VIRTUAL_MACHINES, "c1-pool1-abcde", location)
+        accept_unchanged(client, f"team-{random_suffix()}")
