@@ -9,6 +9,8 @@ from kube import resources
 from simulator.kinds.schema import Schema, array, boolean, conditions, integer, mapping, struct, text
 from simulator.kinds.spec import AGE, Column, KindSpec
 
+_CONDITIONS: Final = conditions(lastUpdateTime=text())
+
 _SECURITY: Final = struct(
     {
         "cryptoOperation": text(enum=["encrypt", "decrypt"]),
@@ -49,7 +51,7 @@ VIRTUAL_MACHINE_IMAGES: Final = KindSpec(
                     "targetStorageClassName": text(),
                     "failed": integer(default=0),
                     "lastFailedTime": text(),
-                    "conditions": conditions(),
+                    "conditions": _CONDITIONS,
                 }
             ),
         },
@@ -70,7 +72,7 @@ KEY_PAIRS: Final = KindSpec(
     struct(
         {
             "spec": struct({"publicKey": text()}, required=["publicKey"]),
-            "status": struct({"fingerPrint": text(), "conditions": conditions()}),
+            "status": struct({"fingerPrint": text(), "conditions": _CONDITIONS}),
         },
         required=["spec"],
     ),
@@ -86,7 +88,7 @@ SETTINGS: Final = KindSpec(
             "default": text(),
             "customized": boolean(),
             "source": text(),
-            "status": struct({"conditions": conditions()}),
+            "status": struct({"conditions": _CONDITIONS}),
         }
     ),
     columns=(Column("Value", ".value"),),
@@ -100,7 +102,7 @@ NETWORK_ATTACHMENT_DEFINITIONS: Final = KindSpec(
 
 CLUSTER_NETWORKS: Final = KindSpec(
     resources.CLUSTER_NETWORKS,
-    struct({"description": text(), "status": struct({"conditions": conditions()})}),
+    struct({"status": struct({"conditions": _CONDITIONS})}),
     short_names=("cn", "cns"),
 )
 
@@ -143,10 +145,11 @@ LOAD_BALANCERS: Final = KindSpec(
                     "address": text(),
                     "allocatedAddress": struct({name: text() for name in ("ipPool", "ip", "mask", "gateway")}),
                     "backendServers": array(text()),
-                    "conditions": conditions(),
+                    "conditions": _CONDITIONS,
                 }
             ),
-        }
+        },
+        required=["spec"],
     ),
     short_names=("lb", "lbs"),
     columns=(
@@ -182,7 +185,7 @@ IP_POOLS: Final = KindSpec(
                     "lastAllocated": text(),
                     "allocated": mapping(text()),
                     "allocatedHistory": mapping(text()),
-                    "conditions": conditions(),
+                    "conditions": _CONDITIONS,
                 },
                 required=["available", "lastAllocated", "total"],
             ),

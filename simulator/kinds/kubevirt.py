@@ -20,7 +20,7 @@ from simulator.kinds.schema import (
 )
 from simulator.kinds.spec import AGE, Column, KindSpec
 
-RUN_STRATEGIES: Final = ("Always", "RerunOnFailure", "Manual", "Halted", "Once", "WaitAsReceiver")
+_CONDITIONS: Final = conditions(lastProbeTime={"type": "string", "nullable": True})
 
 _REFERENCE: Final = struct({"name": text()})
 
@@ -210,7 +210,7 @@ _MACHINE_STATUS: Final = struct(
         "runStrategy": text(),
         "desiredGeneration": integer(),
         "observedGeneration": integer(),
-        "conditions": conditions(),
+        "conditions": _CONDITIONS,
         "stateChangeRequests": array(_STATE_CHANGE),
         "volumeSnapshotStatuses": array(
             struct({"name": text(), "enabled": boolean(), "reason": text()}, required=["name", "enabled"])
@@ -287,7 +287,7 @@ _INSTANCE_STATUS: Final = struct(
         "reason": text(),
         "nodeName": text(),
         "activePods": mapping(text()),
-        "conditions": conditions(),
+        "conditions": _CONDITIONS,
         "interfaces": array(_GUEST_INTERFACE),
         "guestOSInfo": struct(
             {
@@ -345,7 +345,7 @@ VIRTUAL_MACHINE_INSTANCE_MIGRATIONS: Final = KindSpec(
             "status": struct(
                 {
                     "phase": text(),
-                    "conditions": conditions(),
+                    "conditions": _CONDITIONS,
                     "migrationState": _MIGRATION_STATE,
                     "phaseTransitionTimestamps": array(_PHASE_TRANSITION),
                 }

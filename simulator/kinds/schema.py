@@ -118,17 +118,18 @@ def list_set(items: Schema) -> Schema:
     }
 
 
-def conditions() -> Schema:
-    """Status conditions as custom resources of the Harvester world keep them: one list, replaced as a whole."""
+def conditions(**looked_at: Schema) -> Schema:
+    """Status conditions of custom resources: one list, replaced as a whole.
+
+    ``looked_at`` is the field with the time of the last look, which KubeVirt and Harvester call differently.
+    """
     fields = {
         "type": text(),
         "status": text(),
         "reason": text(),
         "message": text(),
         "lastTransitionTime": text(),
-        "lastUpdateTime": text(),
-        "lastProbeTime": {"type": "string", "nullable": True},
-    }
+    } | looked_at
     return array(struct(fields, required=["type", "status"]))
 
 
