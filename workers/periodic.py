@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from hub.core.leases import acquire_lease, release_lease
 from hub.core.transactions import drop_broken_connection
@@ -41,8 +41,8 @@ class Periodic:
                 await loop.run_in_executor(executor, self.run_once)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), jittered(self.seconds))
+            await loop.run_in_executor(executor, self._leave)
         finally:
-            executor.submit(self._give_back)
             executor.shutdown(wait=False)
 
     def run_once(self) -> bool:
@@ -57,8 +57,11 @@ class Periodic:
             return False
         return True
 
-    def _give_back(self) -> None:
+    def _leave(self) -> None:
+        """The last that runs in the job's thread: gives back the lease and the connection."""
         try:
             release_lease(self.name, holder_name())
         except DatabaseError as error:
             log.info("%s: the lease was not given back, it will end: %s", self.name, error)
+        finally:
+            connection.close()

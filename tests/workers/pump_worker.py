@@ -1,9 +1,10 @@
-"""A real worker process that knows the tests' own kind: ``python -m tests.workers.pump_worker``.
+"""A real worker or watcher that knows the tests' own kind: ``python -m tests.workers.pump_worker worker|watcher``.
 
 Everything but the reconciler is the product's. A pump named ``slow`` takes ``SLOW_SECONDS`` for its step.
 """
 
 import os
+import sys
 import time
 from typing import ClassVar
 
@@ -44,4 +45,4 @@ class PumpReconciler(Reconciler[Pump]):
 
 if __name__ == "__main__":
     vars(runtime)["reconcilers"] = lambda: {"pump": PumpReconciler()}
-    call_command("worker")
+    call_command(sys.argv[1])

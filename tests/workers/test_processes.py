@@ -1,5 +1,7 @@
 """Real worker processes over a real database and broker: killed, stopped, and given odd messages."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from django.db.models.functions import Now
 from hub.core import broker as hub_broker
 from hub.core.broker import QUEUE, RECONCILE_TASK, reconcile_payload
 from hub.core.environment import environment
+from hub.core.leases import acquire_lease
 from hub.core.work import wake
 from hub.quickstart.embedded import EmbeddedValkey
 from tests.rows import Pump, insert_pump
@@ -36,10 +39,10 @@ def start_worker(database_url: str, broker: str, tmp_path: Path) -> Iterator[Sta
     """Starts workers on the test's database and broker; none of them outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(**environment: str) -> "subprocess.Popen[bytes]":
+    def start(command: str = "worker", **environment: str) -> "subprocess.Popen[bytes]":
         with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.workers.pump_worker"],
+                [sys.executable, "-m", "tests.workers.pump_worker", command],
                 cwd=settings.BASE_DIR,
                 env={
                     **os.environ,
@@ -205,3 +208,17 @@ def test_flt37_a_message_of_a_newer_version_is_put_back_and_the_worker_goes_on(
         wait_for(is_settled)
         # Two messages were sent from here; the third is the newer one, sent again by the worker for later.
         wait_for(lambda: client.info("commandstats").get("cmdstat_lpush", {}).get("calls") == 3)
+
+
+def test_a_watcher_sends_what_is_due_and_gives_its_leases_back_when_it_is_stopped(
+    start_worker: StartWorker, broker: str
+) -> None:
+    watcher = start_worker("watcher")
+    pump = insert_pump()
+    Pump.objects.update(next_run_at=Now())  # planned for now: nobody has said a word
+    with redis.Redis.from_url(broker, socket_timeout=5) as client:
+        wait_for(lambda: client.llen(QUEUE) == 1)
+        assert str(pump.pk) in base64.b64decode(json.loads(client.lindex(QUEUE, 0))["body"]).decode()
+    watcher.send_signal(signal.SIGTERM)
+    assert watcher.wait(DEADLINE) == 0
+    assert acquire_lease("poller", "another", 10) is not None
