@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from node_driver.errors import AccessDenied, InfrastructureUnavailable, MachineNotFound, QuotaExceeded, Throttled
+from node_driver.errors import (
+    AccessDenied,
+    InfrastructureUnavailable,
+    MachineNotFound,
+    OwnershipConflict,
+    QuotaExceeded,
+    Throttled,
+)
 from node_driver.fake.driver import FakeDriver
 from node_driver.types import MachinePhase
 from tests.node_driver.fake.test_battery import FakeBench
@@ -139,3 +146,15 @@ def test_calls_are_recorded_in_order(bench: FakeBench) -> None:
     bench.driver.create(bench.order())
     bench.driver.get(bench.ref())
     assert bench.infrastructure.calls == ["create", "create Secret", "create Disk", "create Machine", "get"]
+
+
+def test_flt22_a_part_of_somebody_else_is_a_conflict_and_keeps_its_content(bench: FakeBench) -> None:
+    bench.occupy(bench.ref().name)
+    [(location, name, _)] = bench.infrastructure.parts
+    foreign = bench.infrastructure.parts.pop((location, name, "Machine"))
+    bench.infrastructure.parts[location, name, "Secret"] = foreign
+    with pytest.raises(OwnershipConflict, match="Secret"):
+        bench.driver.create(bench.order())
+    assert foreign.data == {}
+    bench.remove(bench.ref())
+    assert list(bench.infrastructure.parts.values()) == [foreign]

@@ -59,6 +59,12 @@ def test_the_machine_itself_is_made_last(api: RecordingApi, bench: HarvesterBenc
     ]
 
 
+def test_a_machine_without_a_key_has_no_key_pair(api: RecordingApi, bench: HarvesterBench) -> None:
+    bench.driver.create(bench.order(ssh_public_key=None))
+    assert ("POST", "keypairs") not in writes(api)
+    assert ("POST", "virtualmachines") in writes(api)
+
+
 def test_create_of_a_complete_machine_writes_nothing(api: RecordingApi, bench: HarvesterBench) -> None:
     bench.driver.create(bench.order())
     api.requests.clear()

@@ -51,6 +51,7 @@ def test_documents_beyond_a_secrets_size_are_refused() -> None:
         "ssh-ed25519",
         "ssh-ed25519 not-base64!",
         "ssh-ed25519 AAAA",
+        "ssh-ed25519 AAAAA",
         SSH_KEY.replace("ssh-ed25519", "ssh-rsa"),
         f"{SSH_KEY}\n{SSH_KEY}",
         f'command="id" {SSH_KEY}',
