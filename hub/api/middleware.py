@@ -43,6 +43,9 @@ class EntranceMiddleware:
             response["X-Request-Id"] = context.request_id
             response["X-Content-Type-Options"] = "nosniff"
             response.setdefault("Cache-Control", "no-store")
+            response["Content-Length"] = str(len(response.content))  # else the server would send it in chunks
+            if request.method == "HEAD":
+                response.content = b""  # the server sends whatever it is given
             return response
 
 

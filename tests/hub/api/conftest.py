@@ -4,6 +4,7 @@ import pytest
 
 from hub.tenancy.models import Tenant
 from tests.hub.api.callers import Caller, make_caller
+from tests.hub.api.orders import Place, make_place
 from tests.hub.builders import make_tenant
 from tests.workers.stage import stage  # noqa: F401  (a fixture, found by name)
 
@@ -41,3 +42,9 @@ def owner(tenant: Tenant) -> Caller:
 def foreigner(db: None) -> Caller:
     """The owner of another tenant."""
     return make_caller("tenant-owner", make_tenant())
+
+
+@pytest.fixture
+def place(tenant: Tenant) -> Place:
+    """Where ``owner`` may order guest clusters."""
+    return make_place(tenant)
