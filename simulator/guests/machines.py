@@ -6,6 +6,7 @@ knows of virtual machine objects.
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from simulator.guests.network import AddressTaken, MachineNetwork, random_block
 from simulator.guests.network_data import NetworkDataRefused, parse_network_data
 from simulator.guests.service import NodeService
 from simulator.guests.timings import GuestTimings
+
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[tuple[str, str]], None]
 
@@ -55,16 +58,14 @@ class GuestMachine:
         self._task: asyncio.Task[None] | None = None
 
     def power_on(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task = self._watched(asyncio.create_task(self._run()))
 
     async def power_off(self) -> None:
         """At once and without a word, as pulling the plug does."""
         tasks = [task for task in (self._task, *self._services.values()) if task is not None]
         for task in tasks:
             task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._host.network.set_down(self.address)
         self.address, self.guest_agent = "", False
 
@@ -155,7 +156,17 @@ class GuestMachine:
             self._host.timings,
             self._save,
         )
-        self._services[unit] = asyncio.create_task(service.run())
+        self._services[unit] = self._watched(asyncio.create_task(service.run()))
+
+    def _watched(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        """A fault of ours must not look like a machine that is merely slow."""
+        task.add_done_callback(self._report)
+        return task
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.write("simulator", f"internal error: {error!r}")
+            _log.error("machine %s/%s", self.order.namespace, self.order.name, exc_info=error)
 
     def _save(self) -> None:
         self._host.disks.save(self.order.disk_id)

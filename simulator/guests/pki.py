@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -140,7 +141,7 @@ def _checked_authority(name: str, certificate_pem: bytes, key_pem: bytes) -> Aut
     for issued, issuer in pairwise(chain):
         try:
             issued.verify_directly_issued_by(issuer)
-        except Exception as error:  # the library raises its own, the backend's and plain ValueErrors here
+        except (ValueError, TypeError, InvalidSignature) as error:
             raise AuthorityRefused(f"{name}: the chain is broken at {issued.subject.rfc4514_string()}") from error
     return Authority(certificate_pem.decode(), key_pem.decode())
 

@@ -60,6 +60,7 @@ class Cluster:
         self.namespace = f"test-{random_suffix()}"
         self._issue = issue
         self._power = power
+        self._power_lock = asyncio.Lock()
         self._serves_power = False
         self.inject: Callable[[Fault], object] = lambda fault: pytest.fail("real servers have no faults on request")
 
@@ -109,9 +110,10 @@ class Cluster:
 
     async def serve_power(self) -> None:
         """The aggregated API answers from now on; behind an APIService that takes a second, so not every test pays."""
-        if not self._serves_power:
-            await self._power()
-            self._serves_power = True
+        async with self._power_lock:
+            if not self._serves_power:
+                await self._power()
+                self._serves_power = True
 
     async def act(self, name: str, action: str, body: Any = None) -> None:
         await self.serve_power()

@@ -10,6 +10,7 @@ from kube.errors import KubeError, Unavailable
 from kube.resources import CONFIG_MAPS, ENDPOINTS, NODES, SECRETS
 from simulator.guests.machines import GuestMachines
 from simulator.guests.pki import make_authority
+from simulator.guests.service import NodeService
 from simulator.guests.timings import GuestTimings
 from tests.simulator.guests.stage import FAST, Stage, eventually
 from tests.simulator.guests.user_data import AGENT_PASSWORD, SERVER_PASSWORD, ClusterPlan, authority_order
@@ -340,6 +341,19 @@ async def test_what_a_kubelet_or_server_refuses_is_in_the_log(stage: Stage, conf
     await stage.boot(ClusterPlan("k3s").first_server("cp-0", **config))
 
     await stage.logged("cp-0", told)
+
+
+async def test_a_fault_of_the_simulator_is_in_the_log_and_not_a_silent_wait(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(service: NodeService) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(NodeService, "run", broken)
+
+    await stage.boot(ClusterPlan("k3s").first_server("cp-0"))
+
+    await stage.logged("cp-0", "simulator: internal error: RuntimeError('a bug')")
 
 
 async def test_refused_user_data_leaves_a_machine_with_an_address_and_nothing_else(stage: Stage) -> None:
