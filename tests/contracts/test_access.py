@@ -165,6 +165,17 @@ def test_a_rule_needs_verbs_and_resources(cluster: Cluster, namespace: str) -> N
     answer.refused(422, "Invalid", ("FieldValueRequired", "rules[0].resources"))
 
 
+def test_bindings_know_roles_and_subjects_of_certain_kinds(cluster: Cluster, namespace: str, prefix: str) -> None:
+    path = f"{RBAC}/namespaces/{namespace}/rolebindings"
+    answer = cluster.call("POST", path, binding("b", "Group", "r", of_user("ann")))
+    answer.refused(422, "Invalid", ("FieldValueNotSupported", "roleRef.kind"))
+    answer = cluster.call("POST", path, binding("b", "Role", "r", {"kind": "Robot", "name": "ann"}))
+    answer.refused(422, "Invalid", ("FieldValueNotSupported", "subjects[0].kind"))
+    nowhere = {"kind": "ServiceAccount", "name": "robot"}
+    answer = cluster.call("POST", f"{RBAC}/clusterrolebindings", binding(prefix, "ClusterRole", "view", nowhere))
+    answer.refused(422, "Invalid", ("FieldValueRequired", "subjects[0].namespace"))
+
+
 def test_names_of_roles_may_have_colons(cluster: Cluster, namespace: str) -> None:
     path = f"{RBAC}/namespaces/{namespace}/roles"
     cluster.call("POST", path, role("paddock:hub", rule("pods", "get"))).ok(201)

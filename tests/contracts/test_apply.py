@@ -120,6 +120,20 @@ def test_apply_needs_the_name_of_a_manager(cluster: Cluster, path: str) -> None:
     answer.refused(422, "Invalid", ("FieldValueRequired", "fieldManager"))
 
 
+@pytest.mark.parametrize("missing", ["kind", "apiVersion", "metadata"])
+def test_apply_needs_to_be_told_what_and_whom(cluster: Cluster, path: str, missing: str) -> None:
+    obj = config_map(k="v")
+    del obj[missing]
+    cluster.apply(path, obj, "alpha").refused(400, "BadRequest")
+
+
+def test_apply_of_an_object_that_is_gone_does_not_make_another(cluster: Cluster, path: str) -> None:
+    obj = config_map(k="v")
+    obj["metadata"]["uid"] = "00000000-0000-4000-8000-000000000000"
+    cluster.apply(path, obj, "alpha").refused(409, "Conflict")
+    cluster.call("GET", path).refused(404, "NotFound")
+
+
 def test_apply_takes_no_managed_fields(cluster: Cluster, path: str) -> None:
     made = cluster.apply(path, config_map(k="v"), "alpha").ok(201)
     cluster.apply(path, made, "alpha").refused(400, "BadRequest")
@@ -215,7 +229,7 @@ def test_lists_of_a_custom_kind_are_owned_as_a_whole(cluster: Cluster, namespace
 def test_the_status_subresource_has_owners_of_its_own(cluster: Cluster, namespace: str) -> None:
     path = f"/apis/kubevirt.io/v1/namespaces/{namespace}/virtualmachines/vm"
     head = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "vm"}}
-    spec = {"template": {"spec": {"domain": {"devices": {}}}}}
+    spec: Object = {"template": {"spec": {"domain": {"devices": {}}}}}
     cluster.apply(path, head | {"spec": spec, "status": {"created": True}}, "alpha").ok(201)
     told = cluster.apply(f"{path}/status", head | {"status": {"created": True}}, "kubevirt").ok()
     assert told["status"]["created"] is True

@@ -178,9 +178,16 @@ def test_a_list_at_an_exact_revision_shows_that_moment(cluster: Cluster, path: s
     assert body["metadata"]["resourceVersion"] == version
 
 
-def test_a_match_without_a_revision_is_refused(cluster: Cluster, path: str) -> None:
-    answer = cluster.call("GET", path, query={"resourceVersionMatch": "Exact"})
-    assert answer.code in (400, 422)
+@pytest.mark.parametrize(
+    ("query", "cause"),
+    [
+        ({"resourceVersionMatch": "Exact"}, "FieldValueForbidden"),
+        ({"resourceVersionMatch": "Perhaps", "resourceVersion": "5"}, "FieldValueNotSupported"),
+        ({"watch": "true", "sendInitialEvents": "true"}, "FieldValueForbidden"),
+    ],
+)
+def test_a_match_that_makes_no_sense_is_refused(cluster: Cluster, path: str, query: dict[str, str], cause: str) -> None:
+    cluster.call("GET", path, query=query).refused(422, "Invalid", (cause, "resourceVersionMatch"))
 
 
 def test_a_list_as_table_has_a_row_for_each_object(cluster: Cluster, path: str) -> None:

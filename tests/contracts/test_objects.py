@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kube.resources import Object
-from tests.contracts.cluster import Cluster
+from tests.contracts.cluster import MERGE, Cluster
 
 
 @pytest.fixture
@@ -40,6 +40,18 @@ def test_system_fields_of_a_new_object_are_the_servers_alone(cluster: Cluster, p
     assert metadata["uid"] != "mine"
     assert not metadata["creationTimestamp"].startswith("2001")
     assert "deletionTimestamp" not in metadata
+
+
+def test_a_new_object_has_no_version_yet(cluster: Cluster, path: str) -> None:
+    obj = config_map("a")
+    obj["metadata"]["resourceVersion"] = "5"
+    assert cluster.call("POST", path, obj).code == 500
+
+
+def test_a_read_of_a_revision_to_come_times_out(cluster: Cluster, path: str) -> None:
+    for target in (path, f"{path}/a"):
+        answer = cluster.call("GET", target, query={"resourceVersion": "999999999"})
+        answer.refused(504, "Timeout", ("ResourceVersionTooLarge", ""))
 
 
 def test_generate_name_gives_different_names_with_the_prefix(cluster: Cluster, path: str) -> None:
@@ -209,6 +221,15 @@ def test_deleting_a_collection_takes_what_the_selector_selects(cluster: Cluster,
     assert [item["metadata"]["name"] for item in left] == ["c"]
 
 
+def test_a_collection_over_all_namespaces_is_not_deleted_at_once(cluster: Cluster) -> None:
+    cluster.call("DELETE", "/api/v1/configmaps").refused(405, "MethodNotAllowed")
+
+
+def test_one_way_of_propagation_is_told_at_a_time(cluster: Cluster, path: str) -> None:
+    options = {"orphanDependents": True, "propagationPolicy": "Orphan"}
+    cluster.call("DELETE", f"{path}/a", options).refused(422, "Invalid", ("FieldValueInvalid", "propagationPolicy"))
+
+
 def test_a_dry_run_answers_like_a_create_and_stores_nothing(cluster: Cluster, path: str) -> None:
     made = cluster.call("POST", path, config_map("a", k="v"), query={"dryRun": "All"}).ok(201)
     assert made["metadata"]["uid"]
@@ -282,3 +303,72 @@ def test_a_claim_needs_modes_and_a_size(cluster: Cluster, namespace: str) -> Non
         ("FieldValueRequired", "spec.accessModes"),
         ("FieldValueRequired", "spec.resources[storage]"),
     )
+
+
+def test_a_size_that_is_none_cannot_be_decoded(cluster: Cluster, namespace: str) -> None:
+    claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "lots"}}}
+    cluster.call("POST", claims, {"metadata": {"name": "c"}, "spec": spec}).refused(400, "BadRequest")
+
+
+@pytest.mark.parametrize(
+    ("phase", "size", "cause"),
+    [
+        ("Pending", "2Gi", ("FieldValueForbidden", "spec")),
+        ("Bound", "500Mi", ("FieldValueForbidden", "spec.resources.requests.storage")),
+        ("Bound", "2Gi", None),
+    ],
+)
+def test_only_a_bound_claim_grows(
+    cluster: Cluster, namespace: str, prefix: str, phase: str, size: str, cause: tuple[str, str] | None
+) -> None:
+    growing = {"metadata": {"name": prefix}, "provisioner": "paddock.io/none", "allowVolumeExpansion": True}
+    classes = "/apis/storage.k8s.io/v1/storageclasses"
+    cluster.call("POST", classes, growing).ok(201)
+    claim = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/c"
+    spec = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": prefix,
+        "volumeName": f"{prefix}-volume",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    cluster.call("POST", claim.removesuffix("/c"), {"metadata": {"name": "c"}, "spec": spec}).ok(201)
+    status = {"status": {"phase": phase, "capacity": {"storage": "1Gi"}}}
+    cluster.call("PATCH", f"{claim}/status", status, content_type=MERGE).ok()
+    body = {"spec": {"resources": {"requests": {"storage": size}}}}
+    answer = cluster.call("PATCH", claim, body, content_type=MERGE)
+    if cause:
+        answer.refused(422, "Invalid", cause)
+    else:
+        assert answer.ok()["spec"]["resources"]["requests"]["storage"] == size
+    cluster.call("DELETE", f"{classes}/{prefix}").ok()
+
+
+def test_a_service_needs_ports_and_a_name_that_starts_with_a_letter(cluster: Cluster, namespace: str) -> None:
+    services = f"/api/v1/namespaces/{namespace}/services"
+    answer = cluster.call("POST", services, {"metadata": {"name": "s"}, "spec": {}})
+    answer.refused(422, "Invalid", ("FieldValueRequired", "spec.ports"))
+    answer = cluster.call("POST", services, {"metadata": {"name": "1s"}, "spec": {"ports": [{"port": 80}]}})
+    answer.refused(422, "Invalid", ("FieldValueInvalid", "metadata.name"))
+    made = cluster.call("POST", services, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}).ok(201)
+    assert made["spec"]["type"] == "ClusterIP"
+    assert made["spec"]["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 80}]
+
+
+def test_an_event_is_in_the_namespace_of_what_it_tells_about(cluster: Cluster, namespace: str) -> None:
+    events = f"/api/v1/namespaces/{namespace}/events"
+    event: Object = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "other"}}
+    cluster.call("POST", events, event).refused(422, "Invalid", ("FieldValueInvalid", "involvedObject.namespace"))
+    event["involvedObject"]["namespace"] = namespace
+    cluster.call("POST", events, event).ok(201)
+    query = {"fieldSelector": "involvedObject.name=p,involvedObject.kind=Pod"}
+    assert len(cluster.call("GET", events, query=query).ok()["items"]) == 1
+
+
+def test_a_storage_classes_provisioner_does_not_change(cluster: Cluster, prefix: str) -> None:
+    classes = "/apis/storage.k8s.io/v1/storageclasses"
+    made = cluster.call("POST", classes, {"metadata": {"name": prefix}, "provisioner": "paddock.io/none"}).ok(201)
+    assert (made["reclaimPolicy"], made["volumeBindingMode"]) == ("Delete", "Immediate")
+    answer = cluster.call("PATCH", f"{classes}/{prefix}", {"provisioner": "other"}, content_type=MERGE)
+    answer.refused(422, "Invalid", ("FieldValueForbidden", "provisioner"))
+    assert cluster.call("DELETE", f"{classes}/{prefix}").ok()["kind"] == "StorageClass"

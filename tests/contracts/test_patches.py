@@ -105,7 +105,7 @@ def test_a_json_patch_that_is_no_list_is_refused(cluster: Cluster, path: str) ->
 def test_a_strategic_patch_merges_lists_of_built_in_kinds_by_key(cluster: Cluster, namespace: str) -> None:
     pods = f"/api/v1/namespaces/{namespace}/pods"
     containers = [{"name": "main", "image": "a:1"}, {"name": "side", "image": "b:1"}]
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": containers, "automountServiceAccountToken": False}}
+    pod: Object = {"metadata": {"name": "p"}, "spec": {"containers": containers, "automountServiceAccountToken": False}}
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
     cluster.call("POST", accounts, {"metadata": {"name": "own"}}).ok(201)
     pod["spec"] |= {"serviceAccountName": "own"}

@@ -218,7 +218,7 @@ def test_a_label_that_is_no_text_cannot_be_decoded(cluster: Cluster, images: str
 
 
 def test_open_parts_of_a_machine_keep_what_comes(cluster: Cluster, machines: str) -> None:
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    affinity: Object = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     obj = with_value(MACHINE, affinity, "spec", "template", "spec", "affinity")
     made = cluster.call("POST", machines, obj).ok(201)
     assert made["spec"]["template"]["spec"]["affinity"] == affinity

@@ -136,7 +136,7 @@ def test_flt19_a_revision_that_is_forgotten_is_told_as_an_expired_event(cluster:
 def test_a_watch_can_begin_with_the_state_and_a_mark_of_its_end(cluster: Cluster, path: str) -> None:
     create(cluster, path, "a")
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
-    with cluster.watch(path, **query) as events:
+    with cluster.watch(path, 20, **query) as events:
         assert told(next(events)) == ("ADDED", "a")
         mark = next(events)
     assert mark["type"] == "BOOKMARK"

@@ -1,6 +1,7 @@
 """Sets of fields: their wire form, what an object sets, what differs, and merging by them."""
 
 import copy
+from operator import itemgetter
 from typing import Any
 
 from hypothesis import given
@@ -26,6 +27,7 @@ SCHEMA: Schema = struct(
 )
 
 words = st.sampled_from(["a", "b", "c"])
+items: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({"port": words}, optional={"name": words})
 objects = st.fixed_dictionaries(
     {},
     optional={
@@ -34,10 +36,10 @@ objects = st.fixed_dictionaries(
         "labels": st.dictionaries(words, words),
         "listed": st.lists(words, max_size=3),
         "ports": st.lists(
-            st.fixed_dictionaries({"port": words}, optional={"name": words}),
+            items,
             min_size=1,
             max_size=3,
-            unique_by=lambda i: i["port"],
+            unique_by=itemgetter("port"),
         ),
         "tags": st.lists(words, min_size=1, max_size=3, unique=True),
         "open": st.dictionaries(words, st.one_of(words, st.lists(words, max_size=2), st.dictionaries(words, words))),
