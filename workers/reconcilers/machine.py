@@ -25,10 +25,12 @@ from hub.operations.models import Level
 from hub.provisioning import conditions as c
 from hub.provisioning.bootstrap.cloudinit import render_network_data, render_user_data
 from hub.provisioning.bootstrap.releases import get_release, load_releases
+from hub.provisioning.choices import Role
 from hub.provisioning.drivers import open_driver
 from hub.provisioning.guest_api import API_PORT, find_guest_client
 from hub.provisioning.machine_bootstrap import build_bootstrap
 from hub.provisioning.models import GuestCluster, Machine
+from hub.provisioning.services import request_machine_deletion
 from kube.errors import KubeError
 from kube.resources import NODES
 from node_driver.base import NodeDriver
@@ -42,6 +44,7 @@ LOOK_SOON = 1.0  # something is on its way and nothing tells us when it is there
 LOOK_LATER = 5.0  # the watcher tells us; this is only for the case that it does not
 RETRY = 5.0
 SETTLED = 60.0
+VANISHED = "Vanished"
 
 
 @dataclass
@@ -249,13 +252,24 @@ def _build_order(scope: MachineScope, join_address: str | None) -> MachineOrder:
 
 
 def _replace_vanished(scope: MachineScope) -> float | None:
-    """Somebody removed the machine behind our back. One that never joined is made again; a worker makes room for a
-    new one."""
-    scope.tell(c.CREATED, False, "Vanished", "the machine is gone from the infrastructure")
-    if scope.machine.joined_at is None:
-        scope.set(external_id="", address="", attempt=scope.machine.attempt + 1)
+    """Somebody removed the machine behind our back: one that never joined is made again, a worker gives way to a new one.
+
+    A server that was a member of etcd is not replaced by itself: whether the cluster can spare it is for people to say.
+    """
+    machine = scope.machine
+    scope.tell(c.CREATED, False, VANISHED, "the machine is gone from the infrastructure")
+    if machine.joined_at is None:
+        scope.set(external_id="", address="", attempt=machine.attempt + 1)
         return LOOK_SOON
     scope.set(ready_at=None)
+    scope.tell(c.NODE_READY, False, VANISHED, "the machine is gone from the infrastructure")
+    if machine.role == Role.WORKER:
+        with transaction.atomic():
+            request_machine_deletion(machine)
+        return LOOK_SOON
+    scope.blocked = True
+    stuck.report(machine, VANISHED, "platform", "server_lost", "the server's machine is gone from the infrastructure")
+    scope.changed.add("conditions")
     return RETRY
 
 

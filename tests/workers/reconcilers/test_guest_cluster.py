@@ -180,3 +180,28 @@ def test_an_unreachable_guest_says_which_network_and_port_it_is(stage: Stage) ->
     assert joined is not None
     assert joined.reason == "Unreachable"
     assert "6443" in joined.message
+
+
+def test_a_worker_that_vanished_is_replaced_by_a_new_one(stage: Stage) -> None:
+    guest = stage.ready(stage.order(pool("servers", "server", 1), pool("workers", "worker", 2)))
+    lost = Machine.objects.filter(role="worker").first()
+    assert lost is not None
+    for key in [key for key in stage.infrastructure.parts if key[1] == lost.name]:
+        del stage.infrastructure.parts[key]
+    stage.until(lambda: not Machine.objects.filter(pk=lost.pk).exists())
+    stage.ready(guest)
+    assert Machine.objects.filter(role="worker").count() == 2
+    assert stage.vm_names() == set(Machine.objects.values_list("name", flat=True))
+
+
+def test_a_server_that_vanished_is_reported_and_left_to_people(stage: Stage) -> None:
+    stage.ready(stage.order(pool("servers", "server", 3)))
+    lost = Machine.objects.filter(founder=False).first()
+    assert lost is not None
+    for key in [key for key in stage.infrastructure.parts if key[1] == lost.name]:
+        del stage.infrastructure.parts[key]
+    stage.until(lambda: GuestCluster.objects.get().phase == "Stuck")
+    stuck = condition(GuestCluster.objects.get(), "Stuck")
+    assert stuck is not None
+    assert stuck.params["action"] == "server_lost"
+    assert Machine.objects.count() == 3
