@@ -263,8 +263,8 @@ class Registry:
             kind.resource == resources.NAMESPACES and new["spec"].get("finalizers")
         )
         if "deletionTimestamp" in metadata and finalized:
-            self.store.put(kind, new)
-            return self.store.remove(kind, metadata.get("namespace", ""), metadata["name"]).object
+            self.store.remove(kind, metadata.get("namespace", ""), metadata["name"])
+            return new
         return self.store.put(kind, new).object
 
     def _mark_deleted(self, kind: KindSpec, old: Object, finalizers: list[str], *, dry_run: bool) -> Object:

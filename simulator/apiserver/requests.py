@@ -26,11 +26,6 @@ class RequestInfo:
     name: str = ""
     subresource: str = ""
 
-    @property
-    def rest(self) -> tuple[str, ...]:
-        """The parts of the subresource: ``proxy/a/b`` is three."""
-        return tuple(self.subresource.split("/")) if self.subresource else ()
-
 
 def parse_request(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
     """Take a request apart; any path is something, so this does not fail."""

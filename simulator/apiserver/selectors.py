@@ -67,16 +67,6 @@ def match_labels(selector: str) -> Matcher | None:
     return matches
 
 
-def match_label_selector(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether labels fit a ``LabelSelector`` object (matchLabels and matchExpressions)."""
-    operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
-    wanted = [Requirement(key, "in", frozenset([value])) for key, value in (selector.get("matchLabels") or {}).items()]
-    for expression in selector.get("matchExpressions") or []:
-        operator = operators[expression["operator"]]
-        wanted.append(Requirement(expression["key"], operator, frozenset(expression.get("values") or [])))
-    return all(term.holds(labels) for term in wanted)
-
-
 def parse_fields(selector: str, kind: KindSpec) -> list[tuple[str, bool, str]]:
     """The terms of a field selector: path, equal or not, value. Raises ApiError 400, also for paths not selectable."""
     terms = []

@@ -36,6 +36,8 @@ from simulator.apiserver.storage import Store
 from simulator.apiserver.tokens import TokenSigner
 from simulator.kinds import KindSpec
 
+_ACTION_VERBS = {"token": "create", "finalize": "update"}
+
 ADMIN_USER = "simulator:admin"
 INSIDE_USER = "simulator:inside"
 VERSION = "v1.34.4"
@@ -210,13 +212,15 @@ class ApiServer:
             if info.verb != "create":
                 raise status.method_not_allowed(call.request.method)
             return json_response(self._reviews.answer(kind, user, await call.json_body(), info.namespace), 201)
-        if info.subresource == "token" and "token" in kind.actions:
-            account = self.registry.get(kind, info.namespace, info.name).object
-            return json_response(issue_token(self._signer, account, await call.json_body()), 201)
         if info.subresource not in ("", "status" if kind.status else "", *kind.actions):
             if kind.builtin and info.subresource != "status":
                 raise status.not_simulated(f"{kind.resource.plural}/{info.subresource}")
             raise status.not_served()
+        if info.subresource in kind.actions and info.verb != _ACTION_VERBS[info.subresource]:
+            raise status.method_not_allowed(call.request.method)
+        if info.subresource == "token":
+            account = self.registry.get(kind, info.namespace, info.name).object
+            return json_response(issue_token(self._signer, account, await call.json_body()), 201)
         return await self._endpoints.serve(call, kind, self._access.admission(user, kind, info))
 
     async def _answer_plain(self, call: Call, sender: User) -> web.StreamResponse:

@@ -106,6 +106,17 @@ def test_a_finalizer_holds_a_deleted_object(cluster: Cluster, maps: str) -> None
     cluster.call("GET", f"{maps}/a").refused(404, "NotFound")
 
 
+def test_a_watch_hears_of_the_mark_and_of_the_end_and_of_nothing_between(cluster: Cluster, maps: str) -> None:
+    start = cluster.call("GET", maps).ok()["metadata"]["resourceVersion"]
+    cluster.call("POST", maps, {"metadata": {"name": "a", "finalizers": [FINALIZER]}}).ok(201)
+    cluster.call("DELETE", f"{maps}/a").ok()
+    cluster.call("PATCH", f"{maps}/a", {"metadata": {"finalizers": None}}, content_type=MERGE).ok()
+    with cluster.watch(maps, resourceVersion=start, fieldSelector="metadata.name=a") as events:
+        seen = [next(events) for _ in range(3)]
+    assert [event["type"] for event in seen] == ["ADDED", "MODIFIED", "DELETED"]
+    assert seen[2]["object"]["metadata"]["finalizers"] == [FINALIZER]
+
+
 def test_a_deleted_object_takes_no_new_finalizer(cluster: Cluster, maps: str) -> None:
     cluster.call("POST", maps, {"metadata": {"name": "a", "finalizers": [FINALIZER]}}).ok(201)
     cluster.call("DELETE", f"{maps}/a").ok()

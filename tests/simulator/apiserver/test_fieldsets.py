@@ -28,6 +28,7 @@ SCHEMA: Schema = struct(
 
 words = st.sampled_from(["a", "b", "c"])
 items: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({"port": words}, optional={"name": words})
+ports: st.SearchStrategy[list[dict[str, Any]]] = st.lists(items, min_size=1, max_size=3, unique_by=itemgetter("port"))
 objects = st.fixed_dictionaries(
     {},
     optional={
@@ -35,12 +36,7 @@ objects = st.fixed_dictionaries(
         "nested": st.dictionaries(st.sampled_from(["one", "two"]), words),
         "labels": st.dictionaries(words, words),
         "listed": st.lists(words, max_size=3),
-        "ports": st.lists(
-            items,
-            min_size=1,
-            max_size=3,
-            unique_by=itemgetter("port"),
-        ),
+        "ports": ports,
         "tags": st.lists(words, min_size=1, max_size=3, unique=True),
         "open": st.dictionaries(words, st.one_of(words, st.lists(words, max_size=2), st.dictionaries(words, words))),
     },
