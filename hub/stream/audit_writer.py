@@ -1,89 +1,151 @@
 """Audit events of proxied requests, committed before the request leaves; many at a time share one commit.
 
 A request waits for its event. When events cannot be written the request is refused: what is not recorded does not happen
-(FLT-42).
+(FLT-42). What there is to tell of it afterwards (it failed, a session ended) waits until the database takes it.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections, transaction
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError, transaction
 
 from hub.audit import services as audit
+from hub.audit.models import Outcome
 from hub.core.access import Actor
 from hub.core.requests import bind_request
 
 from .answers import Refusal
+from .database import DatabaseThread
 
 WRITE_TIMEOUT = 5.0
 BATCH = 200
+RETRY_INTERVAL = 1.0
+MOST_LATER = 10_000  # events told afterwards that are kept while the database is away
+LAST_WRITES = 5.0  # seconds for them when the process ends
+
+log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What is recorded of one request; ``written`` ends with the commit."""
+    """What is recorded of one request; the fields are those of ``hub.audit``."""
 
     actor: Actor
     verb: str
     resource: str
     object_name: str
+    tenant_id: UUID | None
+    project_id: UUID | None
     cluster_id: UUID
     request_id: str
     source_ip: str
     detail: dict[str, Any]
-    outcome: str = "succeeded"
+    outcome: Outcome = Outcome.SUCCEEDED
     code: str = ""
-    written: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """An entry and who waits for its commit; nobody, when it is told afterwards."""
+
+    entry: AuditEntry
+    written: "asyncio.Future[None] | None" = field(default=None)
+
+    @property
+    def given_up(self) -> bool:
+        return self.written is not None and self.written.done()
 
 
 class AuditWriter:
     """Writes entries in batches, in the order they came."""
 
     def __init__(self) -> None:
-        self._waiting: list[AuditEntry] = []
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
+        self._thread = DatabaseThread("audit")
 
     async def write(self, entry: AuditEntry) -> None:
         """Returns after the commit. Raises Refusal when it did not come about in time."""
-        self._waiting.append(entry)
-        self._wake.set()
+        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
+        self._enqueue(waiting)
+        assert waiting.written is not None
         try:
-            await asyncio.wait_for(asyncio.shield(entry.written), WRITE_TIMEOUT)
-        except (DatabaseError, TimeoutError) as error:
-            raise Refusal(
-                503, "hub.unavailable", "The request could not be recorded, so it was not carried out.", 5
-            ) from error
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await waiting.written
+        except (DatabaseFailure, TimeoutError) as error:
+            message = "The request could not be recorded, so it was not carried out."
+            raise Refusal("hub.unavailable", message, retry_after=2) from error
+
+    def write_later(self, entry: AuditEntry) -> None:
+        """For what has happened already: it is kept until it is written."""
+        if len(self._waiting) >= MOST_LATER:
+            log.error("audit_event_lost", verb=entry.verb, resource=entry.resource, request_id=entry.request_id)
+            return
+        self._enqueue(_Waiting(entry))
 
     async def run(self) -> None:
-        """Runs until it is cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-                await self._commit(batch)
-
-    async def _commit(self, batch: Sequence[AuditEntry]) -> None:
-        failure: Exception | None = None
+        """Runs until it is cancelled, and then once more for what is left."""
         try:
-            await sync_to_async(_write)(batch)
-        except DatabaseError as error:
-            failure = error
-        for entry in batch:
-            if entry.written.cancelled():
-                continue
-            if failure is None:
-                entry.written.set_result(None)
-            else:
-                entry.written.set_exception(failure)
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._write_all()
+        finally:
+            try:
+                async with asyncio.timeout(LAST_WRITES):
+                    await self._write_all()
+            except TimeoutError:
+                log.error("audit_events_lost", count=len(self._waiting))
+            self._thread.close()
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        self._wake.set()
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch = [waiting for waiting in self._waiting[:BATCH] if not waiting.given_up]
+            del self._waiting[:BATCH]
+            if not await self._commit(batch):
+                await asyncio.sleep(RETRY_INTERVAL)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> bool:
+        """False: the database takes nothing now. An event that it cannot take fails alone."""
+        try:
+            await self._thread.run(_write, [waiting.entry for waiting in batch])
+        except DatabaseFailure as error:
+            if len(batch) > 1 and not _is_away(error):
+                return all([await self._commit([waiting]) for waiting in batch])
+            self._fail(batch, error)
+            return not _is_away(error)
+        for waiting in batch:
+            if (
+                waiting.given_up
+            ):  # refused, or the client left, while this was being committed: the request did not leave
+                self.write_later(replace(waiting.entry, outcome=Outcome.FAILED, code="hub.unavailable"))
+            elif waiting.written is not None:
+                waiting.written.set_result(None)
+        return True
+
+    def _fail(self, batch: Sequence[_Waiting], error: DatabaseFailure) -> None:
+        log.error("audit_events_not_written", count=len(batch), error=type(error).__name__)
+        for waiting in batch:
+            if waiting.written is None and _is_away(error):
+                self._waiting.append(waiting)
+            elif waiting.written is not None and not waiting.written.done():
+                waiting.written.set_exception(error)
+
+
+def _is_away(error: DatabaseFailure) -> bool:
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def _write(batch: Sequence[AuditEntry]) -> None:
-    close_old_connections()
     with transaction.atomic():
         for entry in batch:
             with bind_request(entry.request_id, entry.source_ip):
@@ -92,6 +154,8 @@ def _write(batch: Sequence[AuditEntry]) -> None:
                     entry.verb,
                     entry.resource,
                     object_name=entry.object_name,
+                    tenant_id=entry.tenant_id,
+                    project_id=entry.project_id,
                     cluster_id=entry.cluster_id,
                     outcome=entry.outcome,
                     code=entry.code,

@@ -5,23 +5,62 @@ so that no byte of a body is ever taken for a request.
 """
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable
+import contextlib
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
 
+from hub.core.requests import accept_request_id
+from kube.relay.bodies import PIECE, BrokenBody
 from kube.relay.exchange import AnswerBroken, Client, UpstreamFailed
 from kube.relay.heads import RefusedHead, RequestHead, parse_request_head
 from kube.relay.upstream import UpstreamUnreachable
 
-from .answers import Refusal, render_refusal
+from .answers import Refusal, malformed, render_refusal
 
 HEAD_TIMEOUT = 15.0
 IDLE_TIMEOUT = 75.0
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+BODY_TIMEOUT = 60.0  # for a whole body of the size that is collected
+LINGER_SECONDS = 2.0
+CLOSE_TIMEOUT = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+class Waiting:
+    """Connections that the server waits for: no whole request is there yet.
+
+    When there are too many connections, the one that has kept it waiting longest goes first (SEC-72).
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[object], None] = {}  # in the order they began to wait
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """For the current task, while it waits for its client."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = None
+        try:
+            yield
+        finally:
+            self._tasks.pop(task, None)
+
+    def end_longest(self) -> bool:
+        """Ends one; False: nobody is waited for."""
+        task = next(iter(self._tasks), None)
+        if task is None:
+            return False
+        del self._tasks[task]
+        task.cancel()
+        return True
+
+    def end_all(self) -> None:
+        while self.end_longest():
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +71,16 @@ class Incoming:
     client: Client
     peer: str
     request_id: str
+    waiting: Waiting
 
-    @property
-    def is_kubernetes(self) -> bool:
-        return self.head.path.startswith("/k8s/")
+    async def collect_body(self) -> bytes:
+        """The whole body; for one that is known to be small. Raises BrokenBody."""
+        try:
+            with self.waiting.here():
+                async with asyncio.timeout(BODY_TIMEOUT):
+                    return b"".join([piece async for piece in self.client.body_of(self.head)])
+        except OSError as error:
+            raise BrokenBody("the body did not go on") from error
 
     def cut(self) -> None:
         """Ends the connection at once, whatever is being carried."""
@@ -48,11 +93,13 @@ Route = Callable[[Incoming], Awaitable[bool]]  # returns whether the connection 
 class Connection:
     """Serves one accepted connection until it ends."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, route: Route) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, route: Route, waiting: Waiting
+    ) -> None:
         self._client = Client(reader, writer)
         self._route = route
-        peer = writer.get_extra_info("peername")
-        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._waiting = waiting
+        self._peer = _address(writer.get_extra_info("peername"))
 
     async def serve(self) -> None:
         """Runs until the client has gone or the connection may not be used any longer."""
@@ -61,58 +108,90 @@ class Connection:
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (work, gone):
-                task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-            self._client.writer.close()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            if work.cancelled():  # nobody reads any more, or nobody is to wait for him
+                self._client.writer.transport.abort()
+            await self._close(gone)
         if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, OSError):
             log.error("connection_failed", exc_info=error)
+
+    async def _close(self, gone: asyncio.Task[None]) -> None:
+        """Sends what is buffered, for a while, and closes."""
+        self._client.writer.close()
+        try:
+            await asyncio.wait({gone}, timeout=CLOSE_TIMEOUT)
+        finally:
+            self._client.writer.transport.abort()
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
 
     async def _requests(self) -> None:
         timeout = HEAD_TIMEOUT
         while (raw := await self._read_head(timeout)) is not None:
             if not await self._request(raw):
-                return
+                break
             timeout = IDLE_TIMEOUT
+        if self._client.unread:
+            await self._linger()
 
     async def _read_head(self, patience: float) -> bytes | None:
         try:
-            return await asyncio.wait_for(self._client.reader.readuntil(b"\r\n\r\n"), patience)
+            with self._waiting.here():
+                async with asyncio.timeout(patience):
+                    return await self._client.reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            self._refuse(
-                Refusal(431, "request.head_too_large", "The request's head is too large."), "", kubernetes=False
-            )
+            self._client.unread = True
+            self._refuse(malformed(431, "The request's head is too large."), accept_request_id(None))
         except (asyncio.IncompleteReadError, OSError):
             pass  # the client ended, or was silent for too long: there is nobody to tell
         return None
 
     async def _request(self, raw: bytes) -> bool:
-        request_id = uuid.uuid4().hex
+        request_id = accept_request_id(None)
         kubernetes = raw.split(b" ", 2)[1:2] != [] and raw.split(b" ", 2)[1].startswith(b"/k8s/")
+        keep_alive, self._client.unread = False, True
         try:
             head = parse_request_head(raw)
+            self._client.unread = not head.framing.empty
+            keep_alive = head.keep_alive and head.framing.empty and head.upgrade is None
+            return await self._route(Incoming(head, self._client, self._peer, request_id, self._waiting))
         except RefusedHead as error:
-            self._refuse(Refusal(error.status, "request.malformed", str(error)), request_id, kubernetes=kubernetes)
-            return False
-        if head.get("expect") is not None:
-            self._client.writer.write(CONTINUE)
-        try:
-            return await self._route(Incoming(head, self._client, self._peer, request_id))
-        except Refusal as refusal:
-            keep = head.keep_alive and head.framing.empty
-            self._refuse(refusal, request_id, kubernetes=kubernetes, keep_alive=keep)
-            return keep
+            refusal = malformed(error.status, str(error))
+        except Refusal as error:
+            refusal = error
+        except BrokenBody as error:
+            refusal, keep_alive = Refusal("request.body_broken", f"The request is not complete: {error}."), False
         except UpstreamUnreachable as error:
-            message = f"The upstream cannot be reached: {error}."
-            self._refuse(Refusal(503, "upstream.unreachable", message, 5), request_id, kubernetes=kubernetes)
+            refusal = Refusal("upstream.unreachable", f"The upstream cannot be reached: {error}.")
         except UpstreamFailed as error:
-            self._refuse(
-                Refusal(502, "upstream.failed", f"The upstream failed: {error}."), request_id, kubernetes=kubernetes
-            )
+            refusal, keep_alive = Refusal("upstream.failed", f"The upstream failed: {error}."), False
         except AnswerBroken:
             self._client.writer.transport.abort()
-        return False
+            return False
+        if refusal.status >= 500:
+            log.warning("request_failed", code=refusal.code, reason=refusal.message, request_id=request_id)
+        self._refuse(refusal, request_id, kubernetes=kubernetes, keep_alive=keep_alive)
+        return keep_alive
 
-    def _refuse(self, refusal: Refusal, request_id: str, *, kubernetes: bool, keep_alive: bool = False) -> None:
+    def _refuse(self, refusal: Refusal, request_id: str, *, kubernetes: bool = False, keep_alive: bool = False) -> None:
         answer = render_refusal(refusal, kubernetes=kubernetes, request_id=request_id, keep_alive=keep_alive)
         self._client.writer.write(answer)
+
+    async def _linger(self) -> None:
+        """Takes what the client is still sending, for a moment: closing on unread bytes would reset the connection, and the
+        answer be lost on the way.
+        """
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._client.reader.read(PIECE):
+                    pass
+
+
+def _address(peer: object) -> str:
+    """The peer's address, an IPv4 one as such also when it came in over IPv6."""
+    if not isinstance(peer, tuple):
+        return ""
+    address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

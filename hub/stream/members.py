@@ -1,36 +1,46 @@
 """Connection pools to member clusters, one for each, made from the hub's own account there.
 
-Read from the database when a cluster is first asked for and again when its row has changed; a request itself runs no query.
+Read from the database when a cluster is first asked for, and at most every ``RECHECK_INTERVAL`` while it is in use. A pool
+stays until the way to the cluster changes: tokens are renewed and rows written far more often.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseFailure
 
 from hub.core.errors import HubError
 from hub.federation.clients import check_not_fenced, credentials_of, guard
 from hub.federation.models import Cluster
+from kube.credentials import Credentials
+from kube.errors import KubeError
 from kube.relay.upstream import TlsDialer, UpstreamPool
 from kube.tls import client_context
 
 from .answers import Refusal
+from .database import DatabaseThread
 
-RECHECK_INTERVAL = 2.0  # tokens are renewed at half of their life and endpoints are tried in order: no hurry
+RECHECK_INTERVAL = 2.0  # a fenced cluster is left alone, and a new token is used, that soon
 
 
 @dataclass(slots=True)
 class Member:
-    """How one cluster is reached: ``token`` is the hub's account, ``version`` the row it was read from."""
+    """How one cluster is reached: as the hub's account there, whose token is in ``credentials``, over ``pool``.
 
-    name: str
+    ``version`` is the row's that it was read from.
+    """
+
+    credentials: Credentials
     version: int
-    token: str
     pool: UpstreamPool
     checked_at: float
+
+    @property
+    def token(self) -> str:
+        return self.credentials.token or ""
 
 
 class Members:
@@ -39,48 +49,68 @@ class Members:
     def __init__(self) -> None:
         self._known: dict[UUID, Member] = {}
         self._locks: dict[UUID, asyncio.Lock] = {}
+        self._thread = DatabaseThread("members")
 
     async def get(self, cluster_id: UUID) -> Member:
         """Raises Refusal when the cluster cannot be used now; who may ask was decided before."""
         member = self._known.get(cluster_id)
-        if member is not None and time.monotonic() - member.checked_at < RECHECK_INTERVAL:
+        if member is not None and _checked_just_now(member):
             return member
         async with self._locks.setdefault(cluster_id, asyncio.Lock()):
             member = self._known.get(cluster_id)
-            if member is not None and time.monotonic() - member.checked_at < RECHECK_INTERVAL:
-                return member
-            return await self._read(cluster_id, member)
-
-    async def _read(self, cluster_id: UUID, member: Member | None) -> Member:
-        try:
-            fresh = await sync_to_async(_read_member)(cluster_id, member.version if member else None)
-        except HubError as error:
-            reason = error.params.get("reason", error.title)
-            raise Refusal(503, error.code, f"The cluster cannot be used now: {reason}.", 5) from error
-        except DatabaseError as error:
-            raise Refusal(503, "hub.unavailable", "The hub cannot reach its database now.", 5) from error
-        if fresh is None and member is not None:
-            member.checked_at = time.monotonic()
+            if member is None or not _checked_just_now(member):
+                member = await self._read(cluster_id, member)
+                self._known[cluster_id] = member
             return member
-        if member is not None:
-            member.pool.close()
-        if fresh is None:
-            raise Refusal(404, "object.not_found", "There is no such cluster.")
-        self._known[cluster_id] = fresh
-        return fresh
+
+    def keep_only(self, cluster_ids: Collection[UUID]) -> None:
+        """Forgets clusters that are gone."""
+        for cluster_id in [known for known in self._locks if known not in cluster_ids]:
+            del self._locks[cluster_id]
+            member = self._known.pop(cluster_id, None)
+            if member is not None:
+                member.pool.close()
 
     def close(self) -> None:
-        for member in self._known.values():
-            member.pool.close()
+        self.keep_only(())
+        self._thread.close()
+
+    async def _read(self, cluster_id: UUID, known: Member | None) -> Member:
+        try:
+            member = await self._thread.run(_read_member, cluster_id, known)
+        except HubError as error:
+            reason = error.params.get("reason", error.title)
+            raise Refusal("cluster.unavailable", f"The cluster cannot be used now: {reason}.") from error
+        except KubeError as error:
+            raise Refusal("cluster.unavailable", f"The cluster cannot be used now: {error.message}.") from error
+        except DatabaseFailure as error:
+            raise Refusal("hub.unavailable", "The hub cannot reach its database now.", retry_after=2) from error
+        if member is None:
+            raise Refusal("object.not_found", "There is no such cluster, or you may not reach it.")
+        if known is not None and member.pool is not known.pool:
+            known.pool.close()
+        return member
 
 
-def _read_member(cluster_id: UUID, known_version: int | None) -> Member | None:
-    """None: the row is as known, or there is none and none was known."""
-    close_old_connections()
+def _checked_just_now(member: Member) -> bool:
+    return time.monotonic() - member.checked_at < RECHECK_INTERVAL
+
+
+def _read_member(cluster_id: UUID, known: Member | None) -> Member | None:
+    """The member as its row is now, with the known pool while that still leads there; None: there is no such row."""
+    now = time.monotonic()
     cluster = Cluster.objects.filter(pk=cluster_id).first()
-    if cluster is None or cluster.version == known_version:
+    if cluster is None:
         return None
     check_not_fenced(cluster)
+    if known is not None and cluster.version == known.version:
+        return replace(known, checked_at=now)
     credentials = credentials_of(cluster)
+    if known is not None and _way(credentials) == _way(known.credentials):
+        return Member(credentials, cluster.version, known.pool, now)
     dialer = TlsDialer(credentials.servers, client_context(credentials), guard(), credentials.tls_server_name)
-    return Member(cluster.name, cluster.version, credentials.token or "", UpstreamPool(dialer), time.monotonic())
+    return Member(credentials, cluster.version, UpstreamPool(dialer), now)
+
+
+def _way(credentials: Credentials) -> Credentials:
+    return replace(credentials, token=None)

@@ -1,7 +1,7 @@
 """The requests that are open now, so that a right that is gone ends what it had opened (SEC-23, SEC-48).
 
-Every new snapshot of rights is held against the registry; what it no longer allows is cut. A right revoked now is seen by
-the next poll of the snapshot, so a stream outlives its right by seconds, not by its own length.
+Every look at the rights is held against the registry; what they no longer allow is cut. So a stream outlives its right by
+seconds, not by its own length.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,8 +40,3 @@ class StreamRegistry:
         for stream in revoked:
             stream.cut()
         return len(revoked)
-
-    def cut_all(self) -> None:
-        """Ends every stream: the rights could not be learned for too long (fail closed), or the server stops."""
-        for stream in list(self._open):
-            stream.cut()

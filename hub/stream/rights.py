@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseFailure
 
 from hub.access.snapshot import Snapshot, current_epoch, load_snapshot
+
+from .database import DatabaseThread
 
 POLL_INTERVAL = 1.0
 SHORTEST_INTERVAL = 0.2  # between two looks, whoever asks for them
@@ -23,13 +24,17 @@ log = structlog.get_logger(__name__)
 
 
 class Rights:
-    """Holds the current snapshot; ``on_change`` is called after each new one and once when it goes stale."""
+    """Holds the current snapshot; ``on_look`` is called after each poll, after each new snapshot, and at the moment one goes
+    stale.
+    """
 
-    def __init__(self, on_change: Callable[[], object]) -> None:
-        self._on_change = on_change
+    def __init__(self, on_look: Callable[[], None]) -> None:
+        self._on_look = on_look
         self._snapshot: Snapshot | None = None
-        self._confirmed_at = 0.0
+        self._confirmed_at = self._looked_at = -STALE_AFTER
         self._looking = asyncio.Lock()
+        self._going_stale: asyncio.TimerHandle | None = None
+        self._thread = DatabaseThread("rights")
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -43,35 +48,40 @@ class Rights:
         """
         asked_at = time.monotonic()
         async with self._looking:
-            if self._confirmed_at >= asked_at:
-                return  # somebody else's look has answered this one
-            await asyncio.sleep(max(0.0, self._confirmed_at + SHORTEST_INTERVAL - time.monotonic()))
+            if self._looked_at >= asked_at:
+                return  # somebody else's look has answered this one, or has shown that there is no answer now
+            await asyncio.sleep(self._looked_at + SHORTEST_INTERVAL - time.monotonic())
+            self._looked_at = time.monotonic()
             try:
-                await asyncio.wait_for(self._refresh(), STALE_AFTER)
-            except (DatabaseError, TimeoutError) as error:
+                async with asyncio.timeout(STALE_AFTER):
+                    await self._refresh(self._looked_at)
+            except (DatabaseFailure, TimeoutError) as error:
                 log.warning("rights_not_confirmed", error=type(error).__name__)
 
     async def keep_fresh(self) -> None:
         """Polls until it is cancelled. The database may be away for any time."""
-        was_usable = False
-        while True:
-            await self.look_again()
-            usable = self.snapshot is not None
-            if was_usable and not usable:
-                self._on_change()
-            was_usable = usable
-            await asyncio.sleep(POLL_INTERVAL)
+        try:
+            while True:
+                await self.look_again()
+                self._on_look()
+                await asyncio.sleep(POLL_INTERVAL)
+        finally:
+            if self._going_stale is not None:
+                self._going_stale.cancel()
+            self._thread.close()
 
-    async def _refresh(self) -> None:
-        began = time.monotonic()
+    async def _refresh(self, began: float) -> None:
         known = self._snapshot.epoch if self._snapshot else None
-        fresh = await sync_to_async(_read_if_newer)(known)
+        fresh = await self._thread.run(_read_if_newer, known)
         self._confirmed_at = began  # what was read is as old as the question
+        if self._going_stale is not None:
+            self._going_stale.cancel()
+        remaining = began + STALE_AFTER - time.monotonic()
+        self._going_stale = asyncio.get_running_loop().call_later(max(0.0, remaining), self._on_look)
         if fresh is not None:
             self._snapshot = fresh
-            self._on_change()
+            self._on_look()
 
 
 def _read_if_newer(known: int | None) -> Snapshot | None:
-    close_old_connections()
     return None if known is not None and current_epoch() == known else load_snapshot()

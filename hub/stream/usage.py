@@ -4,11 +4,12 @@ import asyncio
 from uuid import UUID
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
 from hub.identity.services import mark_used
+
+from .database import DatabaseThread
 
 INTERVAL = 15.0
 
@@ -20,23 +21,26 @@ class TokenUsage:
 
     def __init__(self) -> None:
         self._used: set[UUID] = set()
+        self._thread = DatabaseThread("usage")
 
     def note(self, token_id: UUID) -> None:
         self._used.add(token_id)
 
     async def run(self) -> None:
         """Runs until it is cancelled; what a database that is away did not take is offered again."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            used, self._used = self._used, set()
-            try:
-                await sync_to_async(_write)(used)
-            except DatabaseError as error:
-                self._used |= used
-                log.warning("token_usage_not_written", error=type(error).__name__)
+        try:
+            while True:
+                await asyncio.sleep(INTERVAL)
+                await self.write()
+        finally:
+            self._thread.close()
 
-
-def _write(used: set[UUID]) -> None:
-    close_old_connections()
-    if used:
-        mark_used(used, timezone.now())
+    async def write(self) -> None:
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            await self._thread.run(mark_used, used, timezone.now())
+        except DatabaseFailure as error:
+            self._used |= used
+            log.warning("token_usage_not_written", error=type(error).__name__)

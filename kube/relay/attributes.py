@@ -1,7 +1,8 @@
 """What a request to a Kubernetes API asks for: verb, group, resource, subresource, namespace, name.
 
 The same reading as kube-apiserver's RequestInfo, so that what is decided and written down here is what the member
-authorises (SEC-21, SEC-22). Paths that could be read in two ways are refused.
+authorises (SEC-21, SEC-22); only a subresource is kept whole, where RequestInfo stops at its first part. Paths that could
+be read in two ways are refused.
 """
 
 import re
@@ -9,9 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 # GET on these opens a channel into a workload or a machine: no read, whatever the method says.
-CONNECT_SUBRESOURCES = frozenset(
-    ["exec", "attach", "portforward", "proxy", "console", "vnc", "usbredir", "vsock", "ssh"]
-)
+CONNECT_SUBRESOURCES = frozenset(["exec", "attach", "portforward", "proxy", "console", "vnc", "usbredir", "vsock"])
 READ_VERBS = frozenset(["get", "list", "watch"])
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
@@ -39,7 +38,8 @@ class RequestAttributes:
 
     @property
     def connects(self) -> bool:
-        return self.subresource.partition("/")[0] in CONNECT_SUBRESOURCES
+        """True when a channel is opened that carries anything."""
+        return self.verb == "proxy" or self.subresource.partition("/")[0] in CONNECT_SUBRESOURCES
 
     @property
     def reads(self) -> bool:
@@ -66,16 +66,17 @@ def check_path(path: str) -> None:
 def read_attributes(method: str, path: str, query: str = "") -> RequestAttributes:
     """Reads a path that begins after the cluster's prefix, for example ``/api/v1/namespaces/x/pods``. Raises AmbiguousPath."""
     check_path(path)
-    parts = [unquote(part) for part in path.strip("/").split("/") if part]
     verb = _VERBS.get(method, method.lower())
-    if parts[:1] == ["api"] and len(parts) >= 3:
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if parts[0] == "api" and len(parts) >= 3:
         group, version, rest = "", parts[1], parts[2:]
-    elif parts[:1] == ["apis"] and len(parts) >= 4:
+    elif parts[0] == "apis" and len(parts) >= 4:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return RequestAttributes(verb, path)
-    if rest[0] == "watch" and len(rest) > 1:  # the old form, /api/v1/watch/pods
-        rest, query = rest[1:], "watch=true"
+    by_prefix = ""  # the forms of old: /api/v1/watch/pods, /api/v1/proxy/nodes/n
+    if rest[0] in {"watch", "proxy"} and len(rest) > 1:
+        by_prefix, rest = rest[0], rest[1:]
     namespace = ""
     if rest[0] == "namespaces" and len(rest) >= 2:
         namespace = rest[1]
@@ -83,14 +84,19 @@ def read_attributes(method: str, path: str, query: str = "") -> RequestAttribute
         if len(rest) >= 3 and rest[2] not in {"status", "finalize"}:
             rest = rest[2:]
     resource, name, subresource = rest[0], "".join(rest[1:2]), "/".join(rest[2:])
-    return RequestAttributes(_refine(verb, name, query), path, group, version, resource, subresource, namespace, name)
+    verb = _refine(verb, name, query, by_prefix)
+    return RequestAttributes(verb, path, group, version, resource, subresource, namespace, name)
 
 
-def _refine(verb: str, name: str, query: str) -> str:
+def _refine(verb: str, name: str, query: str, by_prefix: str) -> str:
     """``get`` without a name lists, with ``watch`` it watches; ``delete`` without a name deletes the collection."""
-    asked = parse_qs(query, keep_blank_values=True)
-    watch = asked.get("watch", ["false"])[0].lower() not in {"false", "0"}  # apimachinery: anything else is true
-    if verb == "get" and (not name or watch):
+    if by_prefix == "proxy":
+        return "proxy"
+    if verb == "get" and by_prefix == "watch":  # any other method stays what it is, which is never taken for a read
+        return "watch"
+    if verb == "get" and not name:
+        asked = parse_qs(query, keep_blank_values=True)
+        watch = asked.get("watch", ["false"])[0].lower() not in {"false", "0"}  # apimachinery: anything else is true
         return "watch" if watch else "list"
     if verb == "delete" and not name:
         return "deletecollection"

@@ -1,12 +1,13 @@
 """Message bodies: read piece by piece by their framing, written by the framing of the next hop. Nothing is held back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable
 
 from .heads import Framing
 
 PIECE = 64 * 1024
-CHUNK_LINE_LIMIT = 64  # a size in hex; chunk extensions are refused
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}\Z")
 
 
 class BrokenBody(Exception):
@@ -20,6 +21,7 @@ BODY_ERRORS = (BrokenBody, OSError)
 async def read_body(reader: asyncio.StreamReader, framing: Framing, idle_timeout: float | None) -> AsyncIterator[bytes]:
     """Yields the body's bytes as they come. ``idle_timeout``: seconds without a byte (None: streams may be silent).
 
+    Trailers are refused, and so are chunk extensions: nobody here sends them, and readers disagree on them.
     Raises BrokenBody, TimeoutError.
     """
     if framing.chunked:
@@ -38,17 +40,18 @@ async def read_body(reader: asyncio.StreamReader, framing: Framing, idle_timeout
             yield piece
 
 
-async def write_body(writer: asyncio.StreamWriter, pieces: AsyncIterator[bytes], *, chunked: bool) -> int:
-    """Writes pieces with back-pressure; returns how many payload bytes went out."""
-    total = 0
+async def write_body(
+    writer: asyncio.StreamWriter, pieces: AsyncIterator[bytes], *, chunked: bool, stall_timeout: float | None
+) -> None:
+    """Writes pieces with back-pressure. ``stall_timeout``: seconds that the reader may take nothing while bytes wait."""
     async for piece in pieces:
-        total += len(piece)
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-        await writer.drain()
+        async with asyncio.timeout(stall_timeout):
+            await writer.drain()
     if chunked:  # only a body that came whole gets its end; a broken one is cut
         writer.write(b"0\r\n\r\n")
-        await writer.drain()
-    return total
+        async with asyncio.timeout(stall_timeout):
+            await writer.drain()
 
 
 async def _exactly(reader: asyncio.StreamReader, length: int, idle_timeout: float | None) -> AsyncIterator[bytes]:
@@ -66,18 +69,14 @@ async def _chunk_size(reader: asyncio.StreamReader, idle_timeout: float | None) 
     except asyncio.LimitOverrunError as error:
         raise BrokenBody("a chunk's size line is too long") from error
     digits = line[:-2]
-    if (
-        not digits
-        or len(digits) > 15
-        or len(line) > CHUNK_LINE_LIMIT
-        or not all(c in b"0123456789abcdefABCDEF" for c in digits)
-    ):
+    if not _CHUNK_SIZE.match(digits):
         raise BrokenBody("a chunk's size is malformed")
     return int(digits, 16)
 
 
 async def _timed(read: Awaitable[bytes], idle_timeout: float | None) -> bytes:
     try:
-        return await asyncio.wait_for(read, idle_timeout)
+        async with asyncio.timeout(idle_timeout):  # not wait_for: in Python 3.11 it may swallow a cancellation
+            return await read
     except asyncio.IncompleteReadError as error:
         raise BrokenBody("the body ended early") from error

@@ -17,6 +17,10 @@ Headers = list[tuple[str, str]]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _TARGET = re.compile(r"/[\x21\x22\x24-\x7e]*\Z")  # origin form, visible ASCII, no fragment
 _VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+# Protocols that are changed to (exec, attach, port-forward, consoles, watches). Not h2c: over it a client would write heads
+# of its own to the upstream.
+_UPGRADES = frozenset(["websocket", "spdy/3.1"])
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
 
 # RFC 9110 §7.6.1, and what only makes sense between two neighbours.
@@ -65,7 +69,10 @@ NO_BODY = Framing(0)
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """One request: ``target`` is path and query as they came, byte for byte."""
+    """One request: ``target`` is path and query as they came, byte for byte.
+
+    ``upgrade`` is the protocol to change to; ``awaits_continue``: the client sends its body when it is told to.
+    """
 
     method: str
     target: str
@@ -73,6 +80,7 @@ class RequestHead:
     framing: Framing
     keep_alive: bool
     upgrade: str | None
+    awaits_continue: bool = False
 
     @property
     def path(self) -> str:
@@ -86,7 +94,7 @@ class RequestHead:
         return _find(self.headers, name)
 
     def get_all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name]
+        return _find_all(self.headers, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +118,20 @@ def parse_request_head(raw: bytes) -> RequestHead:
     method, target, version = parts
     if version != "HTTP/1.1":
         raise RefusedHead(505, "Only HTTP/1.1 is spoken here.")
+    if method not in _METHODS:
+        raise RefusedHead(501, "This method is not known here.")
     if not _TARGET.match(target):
         raise RefusedHead(400, "The request target is not a plain path.")
     headers = [pair for pair in _headers(lines[1:], 400) if "_" not in pair[0]]  # "_" would read as "-" further on
-    if len([1 for name, _ in headers if name.lower() == "host"]) != 1:
+    if len(_find_all(headers, "host")) != 1:
         raise RefusedHead(400, "Exactly one Host header is needed.")
     options = _connection_options(headers)
-    upgrade = _find(headers, "upgrade") if "upgrade" in options else None
     framing = _framing(headers, 400) or NO_BODY
+    upgrade = _upgrade(headers) if "upgrade" in options else None
     if upgrade is not None and not framing.empty:
         raise RefusedHead(400, "A request that changes the protocol carries no body.")
-    return RequestHead(method, target, headers, framing, "close" not in options, upgrade)
+    awaits_continue = _awaits_continue(headers) and not framing.empty
+    return RequestHead(method, target, headers, framing, "close" not in options, upgrade, awaits_continue)
 
 
 def parse_response_head(raw: bytes, method: str) -> ResponseHead:
@@ -183,8 +194,7 @@ def _headers(lines: list[str], status: int) -> Headers:
 
 
 def _framing(headers: Headers, status: int) -> Framing | None:
-    lengths = [value for name, value in headers if name.lower() == "content-length"]
-    codings = [value for name, value in headers if name.lower() == "transfer-encoding"]
+    lengths, codings = _find_all(headers, "content-length"), _find_all(headers, "transfer-encoding")
     if codings:
         if lengths or len(codings) > 1 or codings[0].lower() != "chunked":
             raise RefusedHead(status, "The length of the body is ambiguous.")
@@ -196,10 +206,27 @@ def _framing(headers: Headers, status: int) -> Framing | None:
     return Framing(int(lengths[0]))
 
 
+def _upgrade(headers: Headers) -> str | None:
+    """The protocol asked for when it is one and known; any other wish may be passed over (RFC 9110 §7.8)."""
+    wishes = _find_all(headers, "upgrade")
+    return wishes[0] if len(wishes) == 1 and wishes[0].lower() in _UPGRADES else None
+
+
+def _awaits_continue(headers: Headers) -> bool:
+    expectations = [value.lower() for value in _find_all(headers, "expect")]
+    if expectations not in ([], ["100-continue"]):
+        raise RefusedHead(417, "The only expectation that can be met is 100-continue.")
+    return bool(expectations)
+
+
 def _connection_options(headers: Headers) -> set[str]:
-    values = [value for name, value in headers if name.lower() == "connection"]
+    values = _find_all(headers, "connection")
     return {option.strip().lower() for value in values for option in value.split(",") if option.strip()}
 
 
 def _find(headers: Headers, name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == name), None)
+
+
+def _find_all(headers: Headers, name: str) -> list[str]:
+    return [value for key, value in headers if key.lower() == name]

@@ -5,6 +5,7 @@ cut or an unread answer it is closed (SEC-19, SEC-25). Which addresses may be re
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import deque
@@ -12,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
+from ..credentials import Server
+from ..errors import KubeError
 from ..guard import AddressGuard
 from .heads import HEAD_LIMIT
 
@@ -21,24 +23,32 @@ CONNECT_TIMEOUT = 5.0
 IDLE_LIFETIME = 45.0  # below the idle timeout of kube-apiserver and of the load balancers before it
 MOST_IDLE = 32
 
+# Seconds of silence before the kernel asks whether a peer is still there, between two questions, and how many go unanswered.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
 
 class UpstreamUnreachable(Exception):
-    """No endpoint took a connection; the text names the last reason, without what the peer may have said."""
+    """No endpoint took a connection; the text is the last reason, without addresses or what the peer may have said."""
 
 
 @dataclass(slots=True)
 class Link:
-    """One connection to an upstream; ``reused`` tells that it may have gone stale while it was idle."""
+    """One connection to an upstream. ``authority`` is what its Host header says, "" for the client's own.
+
+    ``reused`` tells that it may have gone stale while it was idle.
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    authority: str = ""
     reused: bool = False
     idle_since: float = field(default=0.0)
 
     @property
-    def usable(self) -> bool:
-        fresh = time.monotonic() - self.idle_since < IDLE_LIFETIME
-        return fresh and not self.reader.at_eof() and not self.writer.is_closing()
+    def silent(self) -> bool:
+        """Still open, and nothing has come that was not asked for: such bytes would be taken for the next answer."""
+        unasked = self.reader._buffer  # type: ignore[attr-defined]  # asyncio has no other way to ask
+        return not unasked and not self.reader.at_eof() and not self.writer.is_closing()
 
     def close(self) -> None:
         self.writer.close()
@@ -50,41 +60,51 @@ class Dialer(Protocol):
     async def dial(self) -> Link: ...
 
 
-@dataclass(frozen=True)
 class TlsDialer:
-    """Tries an API server's endpoints in order; each name is resolved once, by the guard, and that address is connected."""
+    """Tries an API server's endpoints, the one that answered last first; each name is resolved once, by the guard, and that
+    address is connected.
+    """
 
-    servers: Sequence[str]
-    context: ssl.SSLContext
-    guard: AddressGuard
-    server_name: str | None = None
+    def __init__(
+        self, servers: Sequence[str], context: ssl.SSLContext, guard: AddressGuard, server_name: str | None = None
+    ) -> None:
+        self._servers = deque(Server.parse(url) for url in servers)
+        self._context = context
+        self._guard = guard
+        self._server_name = server_name
 
     async def dial(self) -> Link:
         reason = "no endpoint is known"
-        for server in self.servers:
-            parts = urlsplit(server)
-            host, port = parts.hostname or "", parts.port or 443
+        for server in tuple(self._servers):
             try:
-                addresses = await self.guard.resolve_async(host, port)
-                return await self._connect(addresses, port, self.server_name or host)
-            except ssl.SSLError as error:
-                reason = f"TLS with {host}:{port} failed ({error.reason})"
-            except TimeoutError:
-                reason = f"{host}:{port} did not answer within {CONNECT_TIMEOUT:.0f} s"
-            except OSError as error:
-                reason = f"{host}:{port}: {error.strerror or 'connection failed'}"
+                link = await self._connect(server)
+            except (KubeError, OSError) as error:
+                reason = _reason(error)
+                continue
+            self._servers.remove(server)
+            self._servers.appendleft(server)
+            return link
         raise UpstreamUnreachable(reason)
 
-    async def _connect(self, addresses: Sequence[str], port: int, name: str) -> Link:
+    async def _connect(self, server: Server) -> Link:
         last: OSError = ConnectionRefusedError()
-        for address in addresses:
-            opening = asyncio.open_connection(address, port, ssl=self.context, server_hostname=name, limit=HEAD_LIMIT)
+        for address in await self._guard.resolve_async(server.host, server.port):
             try:
-                return Link(*await asyncio.wait_for(opening, CONNECT_TIMEOUT))
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    reader, writer = await asyncio.open_connection(
+                        address,
+                        server.port,
+                        ssl=self._context,
+                        server_hostname=self._server_name or server.host,
+                        limit=HEAD_LIMIT,
+                    )
             except ssl.SSLError:
                 raise
             except OSError as error:  # TimeoutError is one too
                 last = error
+            else:
+                keep_alive(writer.get_extra_info("socket"))
+                return Link(reader, writer, server.authority)
         raise last
 
 
@@ -96,25 +116,27 @@ class SocketDialer:
 
     async def dial(self) -> Link:
         try:
-            opening = asyncio.open_unix_connection(str(self.path), limit=HEAD_LIMIT)
-            return Link(*await asyncio.wait_for(opening, CONNECT_TIMEOUT))
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return Link(*await asyncio.open_unix_connection(str(self.path), limit=HEAD_LIMIT))
         except OSError as error:
-            raise UpstreamUnreachable(error.strerror or "no answer") from error
+            raise UpstreamUnreachable("nothing answers there") from error
 
 
 class UpstreamPool:
-    """Lends connections of one dialer."""
+    """Lends connections of one dialer. ``idle_lifetime`` is in seconds, below the upstream's own."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, *, idle_lifetime: float = IDLE_LIFETIME) -> None:
         self._dialer = dialer
-        self._idle: deque[Link] = deque()
+        self._idle_lifetime = idle_lifetime
+        self._idle: deque[Link] = deque()  # the longest idle first
         self._closed = False
 
     async def lend(self, *, fresh: bool = False) -> Link:
         """The most recently used idle connection, or a new one. Raises UpstreamUnreachable."""
+        self._close_old()
         while self._idle and not fresh:
             link = self._idle.pop()
-            if link.usable:
+            if link.silent:
                 link.reused = True
                 return link
             link.close()
@@ -122,7 +144,8 @@ class UpstreamPool:
 
     def take_back(self, link: Link) -> None:
         """Keeps a connection whose exchange ended cleanly."""
-        if self._closed or len(self._idle) >= MOST_IDLE:
+        self._close_old()
+        if self._closed or len(self._idle) >= MOST_IDLE or not link.silent:
             link.close()
             return
         link.idle_since = time.monotonic()
@@ -133,3 +156,27 @@ class UpstreamPool:
         self._closed = True
         while self._idle:
             self._idle.pop().close()
+
+    def _close_old(self) -> None:
+        oldest = time.monotonic() - self._idle_lifetime
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.popleft().close()
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Lets the kernel find out when a silent TCP peer is gone; without it a stream to one would stay for ever (FLT-20)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _reason(error: KubeError | OSError) -> str:
+    if isinstance(error, KubeError):
+        return "its address is refused or not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return "TLS with it failed"
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {CONNECT_TIMEOUT:.0f} s"
+    return (error.strerror or "the connection failed").lower()
