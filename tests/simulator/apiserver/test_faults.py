@@ -215,7 +215,7 @@ def test_faults_know_three_methods(client: KubeClient) -> None:
 
 
 @pytest.mark.parametrize("impersonate", [None, "simulator:admin"])
-def test_sec_nobody_but_the_administrator_switches_faults(server: RunningServer, impersonate: str | None) -> None:
+def test_nobody_but_the_administrator_switches_faults(server: RunningServer, impersonate: str | None) -> None:
     pair = server.server.authority.issue_client("other-admin", ("system:masters",))
     credentials = Credentials(
         servers=server.admin.servers,

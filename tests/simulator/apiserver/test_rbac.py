@@ -77,7 +77,7 @@ requests = st.builds(
 
 
 @given(rules, rules, requests)
-def test_sec_a_rule_that_covers_another_allows_all_that_it_allows(mine: Rule, other: Rule, asked: RequestInfo) -> None:
+def test_a_rule_that_covers_another_allows_all_that_it_allows(mine: Rule, other: Rule, asked: RequestInfo) -> None:
     if all(mine.covers(right) for right in other.breakdown()) and other.allows(asked):
         assert mine.allows(asked)
 

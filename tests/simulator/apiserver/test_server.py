@@ -208,7 +208,7 @@ def test_an_aggregated_api_learns_who_calls_and_gets_the_body(running: RunningSe
     assert (told["method"], told["path"], told["body"]) == ("PUT", path, '{"paused":true}')
 
 
-def test_sec_nobody_tells_an_aggregated_api_that_he_is_somebody_else(running: RunningServer) -> None:
+def test_nobody_tells_an_aggregated_api_that_he_is_somebody_else(running: RunningServer) -> None:
     mount(running, tell_caller)
     path = "/apis/subresources.kubevirt.io/v1/namespaces/one/virtualmachines/vm/start"
 
