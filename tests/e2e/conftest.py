@@ -17,7 +17,7 @@ from hub.quickstart.processes import manage
 from hub.quickstart.stack import Stack, StackSettings
 from tests.bed import crds
 from tests.bed.kubernetes import ApiServer, Bed
-from tests.e2e.harvester import RealHarvester
+from tests.e2e.harvester import FaultyHarvester, RealHarvester
 from tests.e2e.work import Hub
 
 FAST = {"PADDOCK_STEP_DEADLINE": "5", "PADDOCK_LEASE_SECONDS": "10", "PADDOCK_POLL_INTERVAL": "0.3"}
@@ -58,4 +58,10 @@ def harvester(real_server: ApiServer) -> Iterator[RealHarvester]:
 @pytest.fixture(scope="session")
 def harvester_with_real_crds(kube_apiserver_with_real_crds: ApiServer) -> Iterator[RealHarvester]:
     with RealHarvester(kube_apiserver_with_real_crds) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def faulty_harvester() -> Iterator[FaultyHarvester]:
+    with FaultyHarvester() as running:
         yield running

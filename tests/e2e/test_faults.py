@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harvester import RealHarvester
+from simulator.apiserver.faults import Fault, FaultKind
+from tests.e2e.harvester import FaultyHarvester, Harvester, RealHarvester
 from tests.e2e.work import Hub, names_of, nothing_left
+
+AWAY_SECONDS = 15
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -22,7 +25,7 @@ FAILPOINTS = (
 )
 
 
-def exact(hub: Hub, harvester: RealHarvester, guest: dict[str, str]) -> bool:
+def exact(hub: Hub, harvester: Harvester, guest: dict[str, str]) -> bool:
     """The machines of the hub and of the HCI are the same ones, each with its disk and its Secret."""
     wanted = {machine["name"] for machine in hub.machines(guest)}
     found = names_of(harvester, guest)
@@ -54,7 +57,7 @@ def test_flt07_a_broker_that_lost_everything_and_was_away_delays_nothing_for_eve
     guest = hub.order(cluster)
     hub.until("the first machine", lambda: hub.machines(guest))
     hub.stack.valkey.stop()  # it keeps nothing, so this is the flush too
-    time.sleep(20)
+    time.sleep(AWAY_SECONDS)
     hub.stack.valkey.start()
     hub.ready(guest)
     assert exact(hub, harvester, guest)
@@ -80,10 +83,33 @@ def test_flt24_an_hci_that_is_away_is_waited_for_said_and_then_used(hub: Hub, ha
     hub.until("the first machine", lambda: hub.machines(guest))
     harvester.server.stop()
     try:
-        said = lambda: not hub.when_true(f"clusters/{cluster['id']}", "Reachable")  # noqa: E731
-        hub.until("the hub to say that the cluster is away", said, 120)
+        hub.until("a machine to say that its infrastructure is away", lambda: says_unavailable(hub, guest), 120)
     finally:
         harvester.server.start()
     hub.ready(guest)
     assert exact(hub, harvester, guest)
     hub.delete(guest)
+
+
+def says_unavailable(hub: Hub, guest: dict[str, str]) -> bool:
+    conditions = [condition for machine in hub.machines(guest) for condition in machine["conditions"]]
+    return any(
+        c["status"] == "False" and c["reason"] in {"InfrastructureUnavailable", "Unavailable"} for c in conditions
+    )
+
+
+def test_flt17_flt18_an_hci_that_refuses_breaks_and_loses_answers_gets_exactly_what_was_ordered(
+    hub: Hub, faulty_harvester: FaultyHarvester
+) -> None:
+    cluster = hub.import_harvester(faulty_harvester)
+    kinds = (FaultKind.TOO_MANY_REQUESTS, FaultKind.SERVER_ERROR, FaultKind.UNAVAILABLE, FaultKind.RESET)
+    faults = [Fault(kind, count=None, probability=0.03) for kind in (*kinds, FaultKind.TRUNCATED)]
+    faults += [Fault(FaultKind.LOST_RESPONSE, method="POST", count=3, probability=0.5)]
+    for fault in faults:
+        faulty_harvester.add_fault(fault)
+    guest = hub.ready(hub.order(cluster, servers=1, workers=2))
+    faulty_harvester.clear_faults()  # they would meet the test's own looks too
+    assert exact(hub, faulty_harvester, guest)
+    hub.delete(guest)
+    assert nothing_left(faulty_harvester, guest)
+    assert sum(fault.met for fault in faults) >= 10

@@ -13,27 +13,26 @@ from tests.e2e.work import Hub, names_of, nothing_left
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
-@pytest.fixture(params=["harvester", "harvester_with_real_crds"], ids=["own-crds", "real-crds"])
-def any_harvester(request: pytest.FixtureRequest) -> RealHarvester:
-    found: RealHarvester = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.mark.parametrize("distribution", ["k3s", "rke2"])
+@pytest.mark.parametrize(
+    ("fixture", "distribution"),
+    [("harvester", "k3s"), ("harvester", "rke2"), ("harvester_with_real_crds", "k3s")],
+    ids=["own-crds-k3s", "own-crds-rke2", "real-crds-k3s"],
+)
 def test_the_demo_s_job_ends_with_five_ready_nodes_and_its_deletion_with_nothing(
-    hub: Hub, any_harvester: RealHarvester, distribution: str, tmp_path: Path
+    hub: Hub, request: pytest.FixtureRequest, fixture: str, distribution: str, tmp_path: Path
 ) -> None:
+    harvester: RealHarvester = request.getfixturevalue(fixture)
     told: list[str] = []
     kubeconfig = tmp_path / "harvester.kubeconfig"
-    kubeconfig.write_text(any_harvester.kubeconfig())
-    clusters = {any_harvester.name: kubeconfig}
+    kubeconfig.write_text(harvester.kubeconfig())
+    clusters = {harvester.name: kubeconfig}
     job = Demo(hub.client, clusters, tmp_path, distribution, say=told.append, revive=hub.stack.processes.revive)
     job.run()
     assert any("kubectl get nodes" in line for line in told)
     guest = hub.client.find("guest-clusters", name=f"demo-{distribution}")
-    assert len(names_of(any_harvester, guest)["VirtualMachine"]) == 5
+    assert len(names_of(harvester, guest)["VirtualMachine"]) == 5
     hub.delete(guest)
-    assert nothing_left(any_harvester, guest)
+    assert nothing_left(harvester, guest)
 
 
 def test_a_guest_of_three_servers_still_answers_through_the_hub_when_the_first_one_dies(

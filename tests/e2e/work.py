@@ -11,7 +11,7 @@ from hub.quickstart.hub_client import HubClient
 from hub.quickstart.stack import Stack
 from kube.names import random_suffix
 from kube.resources import KEY_PAIRS, PERSISTENT_VOLUME_CLAIMS, SECRETS, VIRTUAL_MACHINES
-from tests.e2e.harvester import RealHarvester
+from tests.e2e.harvester import Harvester
 
 DEADLINE = 240.0
 OWNED = (VIRTUAL_MACHINES, PERSISTENT_VOLUME_CLAIMS, SECRETS, KEY_PAIRS)
@@ -24,7 +24,7 @@ class Hub:
     stack: Stack
     client: HubClient
 
-    def import_harvester(self, harvester: RealHarvester) -> Any:
+    def import_harvester(self, harvester: Harvester) -> Any:
         """The cluster, Ready; a second import finds the first."""
         body = {"name": harvester.name, "kind": "harvester", "kubeconfig": harvester.kubeconfig()}
         cluster = self.client.ensure("clusters", body, name=harvester.name)
@@ -85,7 +85,7 @@ class Hub:
         self.stack.processes.revive()
 
 
-def names_of(harvester: RealHarvester, guest: Any) -> dict[str, set[str]]:
+def names_of(harvester: Harvester, guest: Any) -> dict[str, set[str]]:
     """The objects on the HCI that carry the guest's name, by kind."""
     with harvester.client() as client:
         return {
@@ -98,5 +98,5 @@ def names_of(harvester: RealHarvester, guest: Any) -> dict[str, set[str]]:
         }
 
 
-def nothing_left(harvester: RealHarvester, guest: Any) -> bool:
+def nothing_left(harvester: Harvester, guest: Any) -> bool:
     return not any(names_of(harvester, guest).values())

@@ -9,13 +9,14 @@ every milestone.
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from hub.core.changes import record_delete, record_update
-from hub.core.conditions import STUCK, is_true, set_condition, set_phase
+from hub.core.conditions import STUCK, condition, is_true, set_condition, set_phase
 from hub.core.environment import environment
 from hub.core.models import hub_identity
 from hub.core.work import Claim, wake_by_id
@@ -38,7 +39,7 @@ from node_driver.errors import DriverError, MachineNotFound
 from node_driver.types import MachineOrder, MachinePhase, MachineRef, Owner
 from workers.failpoints import failpoint
 from workers.reconcilers import stuck
-from workers.reconcilers.contract import Outcome, Reconciler, jittered
+from workers.reconcilers.contract import Outcome, Reconciler, growing_pause, jittered
 
 LOOK_SOON = 1.0  # something is on its way and nothing tells us when it is there
 LOOK_LATER = 5.0  # the watcher tells us; this is only for the case that it does not
@@ -300,7 +301,9 @@ def _tell_driver_error(scope: MachineScope, error: DriverError) -> float:
         if stuck.report_driver_error(scope.machine, error):
             scope.changed.add("conditions")
         return SETTLED
-    return getattr(error, "retry_after", None) or RETRY
+    told = condition(scope.machine, aspect)
+    since = datetime.fromisoformat(told.last_transition) if told else timezone.now()
+    return getattr(error, "retry_after", None) or growing_pause(since)
 
 
 def _node_condition(node: dict[str, Any], type: str) -> dict[str, Any]:
