@@ -5,6 +5,7 @@ cut or an unread answer it is closed (SEC-19, SEC-25). Which addresses may be re
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -179,4 +180,4 @@ def _reason(error: KubeError | OSError) -> str:
         return "TLS with it failed"
     if isinstance(error, TimeoutError):
         return f"it did not answer within {CONNECT_TIMEOUT:.0f} s"
-    return (error.strerror or "the connection failed").lower()
+    return os.strerror(error.errno).lower() if error.errno else "the connection failed"  # asyncio's text has addresses
