@@ -154,7 +154,7 @@ def _broken() -> Iterable[bytes]:
     yield envelope(b"Namespace", b"\x09" + b"\x00" * 8)
 
 
-@pytest.mark.parametrize("body", _broken())
+@pytest.mark.parametrize("body", list(_broken()))
 def test_a_body_that_is_no_protobuf_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError) as refused:
         decode_object(body)
