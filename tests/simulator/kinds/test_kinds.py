@@ -147,7 +147,7 @@ def _differences(ours: Schema, theirs: Schema, path: str = "") -> Iterator[str]:
         return
     if ours.get("type") != theirs.get("type"):
         yield f"{path}: {ours.get('type')}, upstream {theirs.get('type')}"
-    if "enum" in ours and not set(ours["enum"]) <= set(theirs.get("enum", ours["enum"])):
+    if "enum" in ours and not set(ours["enum"]) <= set(theirs.get("enum") or ours["enum"]):
         yield f"{path}: {ours['enum']}, upstream {theirs['enum']}"
     if set(theirs.get("required", [])) - set(ours.get("required", [])) and "properties" in ours:
         yield f"{path}: requires {ours.get('required')}, upstream {theirs['required']}"
