@@ -60,7 +60,7 @@ from workers.reconcilers.cluster_visit import (
     tell_step,
     write_status,
 )
-from workers.reconcilers.contract import Outcome, Reconciler, jittered
+from workers.reconcilers.contract import Outcome, Reconciler, growing_pause, jittered
 
 PROBE_INTERVAL = 30.0
 # A group is not sent any more for this long before the member is told to refuse it: the stream server's snapshot may
@@ -270,8 +270,7 @@ def _tell_silence(visit: Visit, error: KubeError) -> float:
     visit.tell(c.REACHABLE, False, type(error).__name__, error.message)
     told = condition(visit.cluster, c.REACHABLE)
     since = datetime.fromisoformat(told.last_transition) if told else timezone.now()
-    silent = (timezone.now() - since).total_seconds()
-    return error.retry_after or jittered(min(max(RETRY, silent / 10), RETRY_SLOWLY))
+    return error.retry_after or growing_pause(since, least=RETRY, most=RETRY_SLOWLY)
 
 
 def _keep_access_token(visit: Visit, token: IssuedToken) -> None:

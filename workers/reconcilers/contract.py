@@ -8,7 +8,10 @@ before PADDOCK_STEP_DEADLINE. Being killed anywhere, and being called again at o
 import random
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
+
+from django.utils import timezone
 
 from hub.core.models import Reconciled
 from hub.core.work import Claim
@@ -41,3 +44,11 @@ class Reconciler(ABC, Generic[RowT]):
 def jittered(seconds: float) -> float:
     """``seconds`` give or take a fifth, so that what was planned together does not stay together."""
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311  (spreads load, guards nothing)
+
+
+def growing_pause(since: datetime, *, least: float, most: float) -> float:
+    """How long to wait before trying again what has failed ``since`` then: a tenth of that time, within bounds, spread.
+
+    Needs no counter, so it survives restarts: ``since`` is the last transition of the condition that tells of it.
+    """
+    return jittered(min(most, max(least, (timezone.now() - since).total_seconds() / 10)))

@@ -44,6 +44,7 @@ from workers.reconcilers.contract import Outcome, Reconciler, growing_pause, jit
 LOOK_SOON = 1.0  # something is on its way and nothing tells us when it is there
 LOOK_LATER = 5.0  # the watcher tells us; this is only for the case that it does not
 RETRY = 5.0
+RETRY_FIRST = 2.0
 SETTLED = 60.0
 VANISHED = "Vanished"
 
@@ -303,7 +304,7 @@ def _tell_driver_error(scope: MachineScope, error: DriverError) -> float:
         return SETTLED
     told = condition(scope.machine, aspect)
     since = datetime.fromisoformat(told.last_transition) if told else timezone.now()
-    return getattr(error, "retry_after", None) or growing_pause(since)
+    return getattr(error, "retry_after", None) or growing_pause(since, least=RETRY_FIRST, most=SETTLED)
 
 
 def _node_condition(node: dict[str, Any], type: str) -> dict[str, Any]:
