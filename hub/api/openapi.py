@@ -21,7 +21,6 @@ from .problems import PROBLEM_TYPE
 
 SUFFIX = "Shown"
 PATCH_TYPES = ("application/merge-patch+json", "application/json")
-_VERBS = {"list": "list", "retrieve": "get", "create": "create", "partial_update": "update", "destroy": "delete"}
 _ID = {"type": "string", "format": "uuid"}
 _TEXT = {"type": "string"}
 _ERRORS = {
@@ -98,9 +97,9 @@ class HubSchema(AutoSchema):
         return self.view
 
     def get_operation_id(self) -> str:
-        if self.action in _VERBS:
-            return _VERBS[self.action] + (self.plural if self.action == "list" else self.singular)
-        return f"create{self.singular}{_camel(self.action)}"
+        if self.is_below_one:
+            return f"create{self.singular}{_camel(self.action)}"
+        return str(self.leaf.verb) + (self.plural if self.action == "list" else self.singular)
 
     def get_tags(self) -> list[str]:
         return [self.leaf.title_of_resource()]
@@ -110,7 +109,7 @@ class HubSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]  # spectacular's, not DRF's
         """What the tag says is enough for the standard actions."""
-        return "" if self.action in _VERBS else inspect.cleandoc(self.handler.__doc__ or "")
+        return inspect.cleandoc(self.handler.__doc__ or "") if self.is_below_one else ""
 
     def get_auth(self) -> list[dict[str, list[str]]]:
         password: list[dict[str, list[str]]] = [{"password": []}]
@@ -235,6 +234,11 @@ class HubSchema(AutoSchema):
     @property
     def handler(self) -> Any:
         return getattr(self.view, self.action)
+
+    @property
+    def is_below_one(self) -> bool:
+        """Whether it is a POST of a thing below one row: see ``actions.posted``."""
+        return hasattr(self.handler, "body")
 
     @property
     def plural(self) -> str:

@@ -192,10 +192,12 @@ class ResourceViewSet(ApiViewSet, Generic[RowT], wall=True):
 
     def authorise_action(self) -> None:
         """One row is looked up before its action runs; many are narrowed by ``visible``; a creation asks for the right when
-        its body has told where.
+        its body has told where. Anything else needs the right on the whole hub.
         """
         if self.detail:
             self.row = self.find_row()
+        elif self.action not in STANDARD_VERBS:
+            self.authorise(self.verb, HUB_SCOPE)
 
     def visible(self, verb: str | None = None) -> QuerySet[RowT]:
         """The rows that the actor may use the verb on; the action's own without one."""

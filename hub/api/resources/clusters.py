@@ -110,6 +110,7 @@ class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cl
 
     @posted(KubeconfigBody, KubeconfigShown)
     def kubeconfig(self, request: Request, pk: str) -> Response:
+        """Issues a token of the caller's that reaches this cluster alone, and the kubeconfig that holds it."""
         body = read_body(KubeconfigBody, request.data)
         return self.once(request.data, lambda: self._issue(body))
 

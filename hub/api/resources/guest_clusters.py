@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.db.models import Prefetch
-from pydantic import AliasPath, Field
+from pydantic import AliasPath, ConfigDict, Field
 
 from hub.api.actions import Creates, Deletes, Gets, Lists, Made, Reference, References
 from hub.api.documents import Body, ConditionShown, Id, Labels, LongText, Name, RecordShown, Related, Shown, Text
@@ -98,8 +98,29 @@ class PoolBody(Body):
     static_addresses: Annotated[list[StaticAddressBody], Field(max_length=500)] = []
 
 
+_MACHINE = {
+    "image": "default/ubuntu-24.04",
+    "network": "default/vlan1",
+    "cpu_count": 4,
+    "memory_gib": 8,
+    "disk_gib": 60,
+}
+EXAMPLE: dict[str, Any] = {
+    "name": "web",
+    "project": "01a20f88-fbb9-7bcc-98bb-c7f56f737aec",
+    "infrastructure": "01a20f88-fc68-7702-a43d-1de58f318b35",
+    "distribution": "k3s",
+    "pools": [
+        {"name": "servers", "role": "server", "count": 3, "settings": _MACHINE},
+        {"name": "workers", "role": "worker", "count": 2, "settings": _MACHINE},
+    ],
+}
+
+
 class GuestClusterBody(Body):
     """Without ``kubernetes_version`` it is the newest stable release (see releases)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: Name
     project: Id

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from hub.api.documents import read_body
 from hub.api.openapi import build_openapi
+from hub.api.resources.guest_clusters import GuestClusterBody
 from tests.hub.api.callers import Caller
 
 ROOT = Path(settings.BASE_DIR)
@@ -93,6 +95,11 @@ def test_sec01_no_answer_is_described_to_hold_a_secret_but_the_two_that_are_show
     }
     assert holders == {"ClusterBody", "IssuedToken", "Kubeconfig", "Whoami"}
     assert document["components"]["schemas"]["Whoami"]["properties"]["token"]["anyOf"][0]["format"] == "uuid"
+
+
+def test_the_example_of_an_order_is_one_that_is_understood(document: dict[str, Any]) -> None:
+    (example,) = document["components"]["schemas"]["GuestClusterBody"]["examples"]
+    assert read_body(GuestClusterBody, example).pools[0].count == 3
 
 
 def test_the_hub_serves_it_to_everybody(stranger: Caller, document: dict[str, Any]) -> None:
