@@ -72,6 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kube")
         if used & {"kube_binaries", "postgres_server", "broker"} or item.get_closest_marker("django_db"):
             item.add_marker("servers")
+        # With several processes (-n): what shares expensive servers stays in one of them, so that they start once.
+        for group in ("e2e", "kube"):
+            if item.get_closest_marker(group):
+                item.add_marker(pytest.mark.xdist_group(group))
+                break
 
 
 @pytest.fixture(scope="session")
