@@ -24,7 +24,7 @@ HEAD_TIMEOUT = 15.0
 IDLE_TIMEOUT = 75.0
 BODY_TIMEOUT = 60.0  # for a whole body of the size that is collected
 LINGER_SECONDS = 2.0
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 60.0  # for what is still to be sent to a slow client
 
 log = structlog.get_logger(__name__)
 
@@ -107,24 +107,21 @@ class Connection:
         gone = asyncio.create_task(self._client.writer.wait_closed())
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() and not work.cancelled():
+                with self._waiting.here():
+                    await self._close(gone)
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            if work.cancelled():  # nobody reads any more, or nobody is to wait for him
-                self._client.writer.transport.abort()
-            await self._close(gone)
+            self._client.writer.transport.abort()
+            for task in (work, gone):
+                task.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
         if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, OSError):
             log.error("connection_failed", exc_info=error)
 
-    async def _close(self, gone: asyncio.Task[None]) -> None:
-        """Sends what is buffered, for a while, and closes."""
+    async def _close(self, gone: "asyncio.Task[None]") -> None:
+        """Sends what is buffered and closes, unless the client keeps us waiting."""
         self._client.writer.close()
-        try:
-            await asyncio.wait({gone}, timeout=CLOSE_TIMEOUT)
-        finally:
-            self._client.writer.transport.abort()
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+        await asyncio.wait({gone}, timeout=CLOSE_TIMEOUT)
 
     async def _requests(self) -> None:
         timeout = HEAD_TIMEOUT
@@ -143,8 +140,10 @@ class Connection:
         except asyncio.LimitOverrunError:
             self._client.unread = True
             self._refuse(malformed(431, "The request's head is too large."), accept_request_id(None))
+        except TimeoutError:
+            self._client.writer.transport.abort()
         except (asyncio.IncompleteReadError, OSError):
-            pass  # the client ended, or was silent for too long: there is nobody to tell
+            pass  # the client ended: there is nobody to tell
         return None
 
     async def _request(self, raw: bytes) -> bool:
@@ -182,10 +181,12 @@ class Connection:
         """Takes what the client is still sending, for a moment: closing on unread bytes would reset the connection, and the
         answer be lost on the way.
         """
-        with contextlib.suppress(OSError):
+        try:
             async with asyncio.timeout(LINGER_SECONDS):
                 while await self._client.reader.read(PIECE):
                     pass
+        except OSError:  # he goes on sending, or is gone
+            self._client.writer.transport.abort()
 
 
 def _address(peer: object) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,14 +184,32 @@ def at(cluster_id: UUID, path: str = "/api/v1/namespaces/x/pods") -> str:
     return f"/k8s/clusters/{cluster_id}{path}"
 
 
-Start = Callable[..., RunningHub]
+@pytest.fixture
+def stops() -> Iterator[list[Callable[[], None]]]:
+    """What ends the servers of this test."""
+    made: list[Callable[[], None]] = []
+    yield made
+    for stop in made:
+        stop()
+
+
+@pytest.fixture
+def stop_server(stops: list[Callable[[], None]]) -> Callable[[], float]:
+    """Ends the server now; how many seconds that took."""
+
+    def stop() -> float:
+        began = time.monotonic()
+        stops.pop()()
+        return time.monotonic() - began
+
+    return stop
 
 
 @pytest.fixture
 def start_server(
-    certificate_files: tuple[Path, Path], authority: Authority, tmp_path: Path
-) -> Iterator[Callable[..., tuple[StreamServer, int]]]:
-    stops: list[Callable[[], None]] = []
+    certificate_files: tuple[Path, Path], tmp_path: Path, stops: list[Callable[[], None]]
+) -> Callable[..., tuple[StreamServer, int]]:
+    """Starts a server with these arguments of its own; gives it and its port."""
 
     def start(**arguments: int) -> tuple[StreamServer, int]:
         port = free_port()
@@ -204,9 +223,7 @@ def start_server(
         stops.append(_run_in_thread(server))
         return server, port
 
-    yield start
-    for stop in stops:
-        stop()
+    return start
 
 
 def _run_in_thread(server: StreamServer) -> Callable[[], None]:
@@ -252,6 +269,7 @@ def hand_made(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> HandMade
     monkeypatch.setattr(audit_writer, "_write", made.write_audit)
     monkeypatch.setattr(rights, "POLL_INTERVAL", 0.1)
     monkeypatch.setattr(rights, "SHORTEST_INTERVAL", 0.01)
+    monkeypatch.setattr(audit_writer, "RETRY_INTERVAL", 0.05)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import ssl
@@ -38,7 +39,7 @@ class RawClient:
     """One TLS connection."""
 
     def __init__(self, port: int, ca_pem: str) -> None:
-        context = ssl.create_default_context(cadata=ca_pem)
+        context = _context(ca_pem)
         plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self.sock = context.wrap_socket(plain, server_hostname="127.0.0.1")
         self._buffer = b""
@@ -123,6 +124,11 @@ class RawClient:
         if not part:
             raise EOFError(self._buffer)
         self._buffer += part
+
+
+@functools.cache
+def _context(ca_pem: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=ca_pem)
 
 
 def render(method: str, path: str, *lines: str, body: bytes = b"") -> bytes:
