@@ -112,7 +112,8 @@ def test_every_line_speaks_of_every_role_and_ownership() -> None:
 
 
 @pytest.fixture
-def estates(stage: Stage) -> tuple[Estate, Estate]:
+def estates(stage: Stage, pumps: None) -> tuple[Estate, Estate]:
+    """``pumps``: some routes and tests look at every kind of row that is loaded."""
     return make_estate(), make_estate()
 
 

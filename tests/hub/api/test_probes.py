@@ -17,6 +17,9 @@ from hub.operations import services as operations
 from tests.hub.api.callers import SOCKET, Caller
 from tests.hub.builders import make_cluster, make_tenant
 
+# Figures are read of every kind that is loaded, and other tests load one of their own.
+every_kind_has_a_table = pytest.mark.usefixtures("pumps")
+
 
 def test_livez_asks_nobody(stranger: Caller) -> None:
     """Without the database fixture, so a query would fail."""
@@ -63,6 +66,7 @@ def test_probes_are_read_only(stranger: Caller, path: str, method: str) -> None:
     assert (answer.status, answer.code, answer.response["Allow"]) == (405, "request.method_unknown", "GET, HEAD")
 
 
+@every_kind_has_a_table
 def test_metrics_are_for_administrators(admin: Caller, owner: Caller, nobody: Caller, stranger: Caller) -> None:
     assert admin.get("/metrics").status == 200
     assert [caller.get("/metrics").status for caller in (owner, nobody, stranger)] == [403, 403, 401]
@@ -74,6 +78,7 @@ def test_a_token_for_one_project_reads_no_metrics(admin: Caller) -> None:
     assert admin.narrowed(projects=frozenset()).get("/metrics").status == 403
 
 
+@every_kind_has_a_table
 def test_metrics_are_open_to_the_machine_itself_and_not_to_what_is_relayed(db: None, stranger: Caller) -> None:
     assert stranger.call("GET", "/metrics", **SOCKET).status == 200
     relayed = stranger.call("GET", "/metrics", headers={"X-Forwarded-For": "10.0.0.1"}, **SOCKET)
@@ -90,6 +95,7 @@ def scrape(caller: Caller) -> dict[tuple[str, ...], float]:
     }
 
 
+@every_kind_has_a_table
 def test_metrics_tell_of_due_rows_phases_clusters_and_operations(admin: Caller) -> None:
     up, down = make_cluster(), make_cluster()
     with transaction.atomic():
@@ -116,6 +122,7 @@ def test_metrics_of_a_hub_whose_database_is_away_are_a_503(stranger: Caller, mon
     assert stranger.call("GET", "/metrics", **SOCKET).status == 503
 
 
+@every_kind_has_a_table
 def test_figures_do_not_grow_with_tenants(admin: Caller) -> None:
     before = len(scrape(admin))
     for _ in range(5):
