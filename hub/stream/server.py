@@ -101,6 +101,9 @@ class StreamServer:
 
     async def _serve_connection(self, connection: socket.socket, context: ssl.SSLContext) -> None:
         keep_alive(connection)
+        connection.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # what is small and late, as events are, goes at once
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=HEAD_LIMIT)
         protocol = asyncio.StreamReaderProtocol(reader)

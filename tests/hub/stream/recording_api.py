@@ -156,6 +156,7 @@ class RecordingApi:
 
     def _serve(self, plain: socket.socket) -> None:
         plain.settimeout(DEADLINE)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with self._context.wrap_socket(plain, server_side=True) as sock:
                 self._open.add(sock)

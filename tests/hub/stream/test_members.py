@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.db import OperationalError, transaction
 
 from hub.core.changes import record_update
 from hub.core.conditions import set_condition
+from hub.core.errors import HubError
 from hub.core.ids import uuid7
 from hub.federation.conditions import FENCED
 from hub.federation.models import Cluster
@@ -94,11 +96,11 @@ class TestReading:
         set_condition(cluster, FENCED, True, "OtherCluster")
         self.change(cluster, conditions=cluster.conditions)
         for known in (None, member):
-            with pytest.raises(module.HubError):
+            with pytest.raises(HubError):
                 _read_member(cluster.pk, known)
 
     def test_a_cluster_that_is_not_registered_gives_no_member(self, authority: Authority) -> None:
-        with pytest.raises(module.HubError):
+        with pytest.raises(HubError):
             _read_member(make_cluster().pk, None)
 
 
@@ -112,7 +114,7 @@ class Source:
 
     def member(self) -> Member:
         credentials = Credentials(("https://192.0.2.1",), None, token="t")
-        return Member(credentials, 1, UpstreamPool(None), module.time.monotonic())  # type: ignore[arg-type]
+        return Member(credentials, 1, UpstreamPool(None), time.monotonic())  # type: ignore[arg-type]
 
     def read(self, cluster_id: UUID, known: Member | None) -> Member | None:
         self.reads += 1
@@ -155,7 +157,7 @@ async def test_a_member_is_looked_at_again_after_a_while(source: Source, members
     ("failure", "code"),
     [
         (OperationalError("away"), "hub.unavailable"),
-        (module.HubError("hub.unavailable"), "cluster.unavailable"),
+        (HubError("hub.unavailable"), "cluster.unavailable"),
         (TlsRefused("The CA is not a PEM certificate"), "cluster.unavailable"),
     ],
 )

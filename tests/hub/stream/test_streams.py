@@ -16,6 +16,7 @@ from hub.audit.models import Outcome
 from hub.core.access import TokenScope
 from hub.core.ids import uuid7
 from hub.stream import kubernetes, rights
+from hub.stream.audit_writer import AuditEntry
 from tests.hub.stream.conftest import HandMade, RunningHub, at, bearer
 from tests.hub.stream.raw_client import RawClient, render
 from tests.hub.stream.recording_api import RecordingApi, Seen, answer, echo, wait_for_end, watch
@@ -165,7 +166,7 @@ def test_sec26_a_right_that_goes_while_the_request_waits_for_the_database_keeps_
     asked, go = threading.Event(), threading.Event()
     write = hub.rights.write_audit
 
-    def slow(batch: list[kubernetes.AuditEntry]) -> None:
+    def slow(batch: list[AuditEntry]) -> None:
         asked.set()
         go.wait(10)
         write(batch)
@@ -215,7 +216,7 @@ def test_sessions_are_carried_raw_both_ways_and_their_begin_and_end_are_recorded
     assert 0 <= ended.detail["session_seconds"] < 20
 
 
-def until_audited(hub: RunningHub, count: int) -> list[kubernetes.AuditEntry]:
+def until_audited(hub: RunningHub, count: int) -> list[AuditEntry]:
     deadline = time.monotonic() + 10
     while len(hub.rights.audited) < count:
         assert time.monotonic() < deadline, hub.rights.audited
