@@ -39,8 +39,15 @@ SESSION_FOLDER.chmod(0o711)
 
 _postgres = EmbeddedPostgres(SESSION_FOLDER / "postgres", durable=False)
 _valkey = EmbeddedValkey(SESSION_FOLDER / "valkey")
+# A process of pytest-xdist inherits the addresses that its parent has chosen for itself; it has servers of its own.
+_OWN_SERVERS = "PADDOCK_TESTS_OWN_SERVERS"
+for _name in os.environ.pop(_OWN_SERVERS, "").split():
+    del os.environ[_name]
 _START_POSTGRES = "DATABASE_URL" not in os.environ
 _START_VALKEY = "REDIS_URL" not in os.environ
+os.environ[_OWN_SERVERS] = " ".join(
+    name for name, own in (("DATABASE_URL", _START_POSTGRES), ("REDIS_URL", _START_VALKEY)) if own
+)
 
 
 def _prepare_settings() -> None:
