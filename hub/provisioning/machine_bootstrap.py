@@ -17,10 +17,12 @@ NODE_ROLES: dict[str, Role] = {MachineRole.SERVER: "server", MachineRole.WORKER:
 
 
 def build_bootstrap(
-    guest: GuestCluster, pool: NodePool, machine: Machine, release: Release, join_address: str | None
+    guest: GuestCluster, pki: GuestPki, pool: NodePool, machine: Machine, release: Release, join_address: str | None
 ) -> NodeBootstrap:
-    """``join_address``: a server that answers; None for the founder. Raises BootstrapInvalid."""
-    pki = GuestPki.from_json(guest.pki.reveal())
+    """``pki``: the guest's own, opened once by the caller. ``join_address``: a server that answers; None for the founder.
+
+    Raises BootstrapInvalid.
+    """
     options = guest.options
     return NodeBootstrap(
         release=release,

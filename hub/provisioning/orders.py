@@ -16,6 +16,7 @@ from node_driver.errors import DriverError, InvalidSettings
 from node_driver.registry import driver_class
 
 from .bootstrap.checks import BootstrapInvalid
+from .bootstrap.pki import GuestPki
 from .bootstrap.releases import Release, find_latest, find_release, load_releases
 from .choices import Role
 from .drivers import check_driver, open_driver
@@ -26,6 +27,7 @@ NAME_LIMIT = 40  # with a pool's name and five random characters it is still a D
 POOL_NAME_LIMIT = 16
 MOST_MACHINES = 500  # of one pool
 SERVER_COUNTS = (1, 3, 5, 7)  # etcd wants a majority: an even member adds risk and no safety
+MOST_MACHINES_IN_ALL = 1000
 MOST_POOLS = 20
 OPTION_KEYS = frozenset({"tls_sans", "ssh_authorized_keys", "distribution_options", "component_args"})
 NETWORK_KEYS = frozenset({"cluster_cidrs", "service_cidrs", "cluster_dns", "cluster_domain", "cni"})
@@ -107,30 +109,33 @@ def check_on_infrastructure(order: GuestClusterOrder, checked: CheckedOrder, loc
 
 def check_bootstrap(guest: GuestCluster, pools: Sequence[NodePool], release: Release) -> None:
     """Builds every pool's bootstrap once, with rows that are not stored yet. Raises HubError as ``check_order``."""
-    faults: list[HubError] = []
-    for index, pool in enumerate(pools):
-        addresses = pool.static_addresses or [None]
-        for place, address in enumerate(addresses):
-            machine = Machine(guest=guest, pool=pool, name=f"{guest.name}-{pool.name}-aaaaa"[:63], role=pool.role)
-            machine.static_address = address
-            machine.founder = pool.role == Role.SERVER
-            try:
-                build_bootstrap(guest, pool, machine, release, None if machine.founder else "192.0.2.1")
-            except BootstrapInvalid as error:
-                pointer = _order_pointer(error.pointer, index, place)
-                faults.append(
-                    HubError(
-                        "guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message
-                    )
-                )
-                break
-            except TypeError:
-                faults.append(
-                    HubError("guest_cluster.option_unknown", pointer=f"/pools/{index}/static_addresses/{place}")
-                )
-                break
+    pki = GuestPki.from_json(guest.pki.reveal())
+    faults = [
+        fault for index, pool in enumerate(pools) for fault in _check_pool_bootstrap(guest, pki, pool, index, release)
+    ]
     if faults:
         raise HubError("guest_cluster.invalid", causes=faults)
+
+
+def _check_pool_bootstrap(
+    guest: GuestCluster, pki: GuestPki, pool: NodePool, index: int, release: Release
+) -> Iterator[HubError]:
+    """The first thing that is wrong with each of a pool's addresses, or with the pool."""
+    for place, address in enumerate(pool.static_addresses or [None]):
+        machine = Machine(guest=guest, pool=pool, name=f"{guest.name}-{pool.name}-aaaaa"[:63], role=pool.role)
+        machine.static_address = address
+        machine.founder = pool.role == Role.SERVER and place == 0
+        try:
+            build_bootstrap(guest, pki, pool, machine, release, None if machine.founder else "192.0.2.1")
+        except BootstrapInvalid as error:
+            pointer = _order_pointer(error.pointer, index, place)
+            yield HubError(
+                "guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message
+            )
+            return
+        except TypeError:  # a member that the bootstrap's model does not have
+            yield HubError("guest_cluster.option_unknown", pointer=f"/pools/{index}/static_addresses/{place}")
+            return
 
 
 def check_count(count: int, pointer: str, *, least: int = 1) -> Iterator[HubError]:
@@ -150,6 +155,8 @@ def _check_shape(order: GuestClusterOrder) -> Iterator[HubError]:
         if pool.name in seen:
             yield HubError("node_pool.name_taken", pointer=f"/pools/{index}/name", name=pool.name)
         seen.add(pool.name)
+    if (total := sum(max(0, pool.count) for pool in order.pools)) > MOST_MACHINES_IN_ALL:
+        yield HubError("node_pool.count_invalid", pointer="/pools", least=1, most=MOST_MACHINES_IN_ALL, count=total)
     servers = sum(pool.count for pool in order.pools if pool.role == Role.SERVER)
     if servers not in SERVER_COUNTS or len(order.pools) > MOST_POOLS:
         yield HubError("guest_cluster.server_count", pointer="/pools", servers=servers, allowed=SERVER_COUNTS)

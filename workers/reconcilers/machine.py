@@ -25,6 +25,7 @@ from hub.operations import services as operations
 from hub.operations.models import Level
 from hub.provisioning import conditions as c
 from hub.provisioning.bootstrap.cloudinit import render_network_data, render_user_data
+from hub.provisioning.bootstrap.pki import GuestPki
 from hub.provisioning.bootstrap.releases import get_release, load_releases
 from hub.provisioning.choices import Role
 from hub.provisioning.drivers import open_driver
@@ -239,7 +240,8 @@ REMOVE: tuple[Step, ...] = (cordon_node, delete_machine, delete_node)
 def _build_order(scope: MachineScope, join_address: str | None) -> MachineOrder:
     machine, guest = scope.machine, scope.guest
     release = get_release(load_releases(environment().releases_file), guest.distribution, guest.kubernetes_version)
-    node = build_bootstrap(guest, machine.pool, machine, release, join_address)
+    pki = GuestPki.from_json(guest.pki.reveal())
+    node = build_bootstrap(guest, pki, machine.pool, machine, release, join_address)
     keys = node.ssh_authorized_keys
     return MachineOrder(
         ref=scope.ref,

@@ -42,9 +42,9 @@ AGENT_OPTIONS = frozenset({
 SERVER_OPTIONS = AGENT_OPTIONS | {
     "advertise-address", "disable", "disable-cloud-controller", "disable-kube-proxy", "egress-selector-mode",
     "embedded-registry", "enable-pprof", "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3",
-    "etcd-s3-access-key", "etcd-s3-bucket", "etcd-s3-bucket-lookup-type", "etcd-s3-config-secret", "etcd-s3-endpoint",
+    "etcd-s3-bucket", "etcd-s3-bucket-lookup-type", "etcd-s3-config-secret", "etcd-s3-endpoint",
     "etcd-s3-endpoint-ca", "etcd-s3-folder", "etcd-s3-insecure", "etcd-s3-proxy", "etcd-s3-region",
-    "etcd-s3-retention", "etcd-s3-secret-key", "etcd-s3-session-token", "etcd-s3-skip-ssl-verify", "etcd-s3-timeout",
+    "etcd-s3-retention", "etcd-s3-skip-ssl-verify", "etcd-s3-timeout",
     "etcd-snapshot-compress", "etcd-snapshot-name", "etcd-snapshot-reconcile-interval", "etcd-snapshot-retention",
     "etcd-snapshot-schedule-cron", "helm-job-image", "secrets-encryption-provider", "service-node-port-range",
     "supervisor-metrics", "system-default-registry", "tls-san-security",
