@@ -38,5 +38,6 @@ class StreamRegistry:
         """Ends every stream whose right is gone; returns how many."""
         revoked = [stream for stream in self._open if not stream.allowed()]
         for stream in revoked:
+            self._open.discard(stream)  # it takes a moment to unwind
             stream.cut()
         return len(revoked)

@@ -1,7 +1,7 @@
 """The stream server as it runs in production (uvloop, TLS, its own threads) with a client in front and an API behind.
 
 ``hub`` needs no database: the three places that ask one are replaced by rights, members and an audit trail that a test
-holds in its hands. ``database_hub`` is the same server on the test database.
+holds in its hands. ``served`` is the same server on the test database.
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from uuid import UUID
 
 import pytest
 import uvloop
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 
 from hub.access.grants import FULL_SCOPE, BindingFact, ClusterFacts
 from hub.access.snapshot import LiveToken, Principal, Snapshot
-from hub.core.access import TokenScope
+from hub.core.access import SYSTEM, Actor, TokenScope
+from hub.core.changes import record_update
 from hub.core.environment import Environment
 from hub.core.ids import uuid7
+from hub.federation.models import Cluster
 from hub.federation.rights import cluster_group, project_group
+from hub.identity.models import ApiToken
+from hub.identity.services import issue_token
 from hub.identity.token_format import TokenText, generate_token
 from hub.stream import audit_writer, members, rights
 from hub.stream.audit_writer import AuditEntry
 from hub.stream.members import Member
 from hub.stream.server import StreamServer
+from hub.tenancy.models import Project
 from kube.credentials import Credentials
 from kube.guard import AddressGuard
 from kube.relay.upstream import TlsDialer, UpstreamPool
 from kube.tls import client_context
 from tests.bed.pki import Authority, KeyPair
+from tests.hub.builders import make_cluster, user_of
 from tests.hub.stream.raw_client import Answer, RawClient
 from tests.hub.stream.recording_api import RecordingApi
 
@@ -283,3 +289,55 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+@dataclass
+class Served:
+    """A running hub and a member with the hub's account."""
+
+    port: int
+    authority: Authority
+    server: StreamServer
+    api: RecordingApi
+
+    def client(self) -> RawClient:
+        return RawClient(self.port, self.authority.certificate_pem)
+
+    def ask(self, method: str, path: str, token: str, body: bytes = b"") -> Answer:
+        with self.client() as client:
+            return client.request(method, path, *bearer(token), body=body)
+
+    def cluster(
+        self,
+        project: Project | None = None,
+        groups: list[str] | None = None,
+        *,
+        url: str = "",
+        ca_pem: str = "",
+        token: str = "account-of-the-hub",
+    ) -> Cluster:
+        """A row as registration leaves it; of the raw server unless told otherwise."""
+        cluster = make_cluster(project=project)
+        cluster.set_servers([url or self.api.url])
+        cluster.ca_pem = ca_pem or self.authority.certificate_pem
+        cluster.access_token = token
+        cluster.groups = groups or [cluster_group(cluster.pk, role) for role in ("admin", "viewer")]
+        with transaction.atomic():
+            record_update(cluster, ["endpoints", "ca_pem", "access_token", "groups"])
+        return cluster
+
+
+@pytest.fixture
+def served(
+    start_server: Callable[..., tuple[StreamServer, int]],
+    authority: Authority,
+    api: RecordingApi,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Served:
+    monkeypatch.setattr(members, "guard", lambda: AddressGuard(["127.0.0.0/8"]))
+    server, port = start_server()
+    return Served(port, authority, server, api)
+
+
+def token_of(actor: Actor, scope: TokenScope | None = None) -> tuple[ApiToken, str]:
+    return issue_token(SYSTEM, user_of(actor), name="test", scope=scope)
