@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from hub.api.idempotency import delete_expired_answers
 from hub.audit.services import delete_events_older_than
 from hub.core.changes import delete_hints_older_than
 from hub.core.environment import environment
@@ -19,6 +20,7 @@ def clean_once() -> int:
         (delete_hints_older_than, timedelta(hours=settings.change_retention_hours)),
         (delete_finished_older_than, timedelta(days=settings.operation_retention_days)),
         (delete_events_older_than, timedelta(days=settings.audit_retention_days)),
+        (delete_expired_answers, timedelta(0)),
     )
     return sum(_in_batches(job, age) for job, age in jobs)
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from hub.api.models import KeptAnswer
 from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM
+from hub.core.ids import uuid7
 from hub.core.models import Change
 from hub.operations import services as operations
 from hub.operations.models import LogLine
@@ -24,11 +26,13 @@ def test_what_is_older_than_the_settings_say_goes_and_the_rest_stays() -> None:
         AuditEvent.objects.create(
             at=at, actor_kind="system", actor_name="x", verb="y", resource="z", outcome="succeeded"
         )
+        expires_at = at + timedelta(hours=1)
+        KeptAnswer.objects.create(actor_id=uuid7(), key="k", digest="d", locked_until=at, expires_at=expires_at)
         operation = operations.start(SYSTEM, "x", Pump())
         operations.log("line", operation_id=operation.pk)
         LogLine.objects.filter(operation_id=operation.pk).update(at=at)
-    assert clean_once() == 3
-    assert (AuditEvent.objects.count(), LogLine.objects.count()) == (1, 1)
+    assert clean_once() == 4
+    assert (AuditEvent.objects.count(), LogLine.objects.count(), KeptAnswer.objects.count()) == (1, 1, 1)
     assert not Change.objects.filter(at__lt=timezone.now() - timedelta(days=1)).exists()
     assert clean_once() == 0
 
@@ -43,7 +47,13 @@ def test_a_long_backlog_does_not_take_a_whole_round(monkeypatch: pytest.MonkeyPa
 
         return job
 
-    for name in ("delete_hints_older_than", "delete_finished_older_than", "delete_events_older_than"):
+    jobs = (
+        "delete_hints_older_than",
+        "delete_finished_older_than",
+        "delete_events_older_than",
+        "delete_expired_answers",
+    )
+    for name in jobs:
         monkeypatch.setattr(housekeeping, name, endless(name))
     clean_once()
-    assert len(calls) == 3 * housekeeping.BATCHES
+    assert len(calls) == len(jobs) * housekeeping.BATCHES
