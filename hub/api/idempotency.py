@@ -5,6 +5,7 @@ effect and keeping the answer is the one gap; unique names close it for all that
 """
 
 import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rest_framework.response import Response
 
 from hub.core.access import Actor
 from hub.core.errors import HubError, define
+from hub.core.keys import key_ring
 
 from .models import KeptAnswer
 
@@ -47,7 +49,8 @@ class KeyedRequest:
         if not 1 <= len(key) <= KEY_LIMIT or not (key.isascii() and key.isprintable()):
             raise HubError("idempotency.key_invalid", limit=KEY_LIMIT)
         content = json.dumps([method, path, document], sort_keys=True, separators=(",", ":"))
-        return cls(actor, key, hashlib.sha256(content.encode()).hexdigest())
+        # Keyed, because a body may hold a password that could be found by trying.
+        return cls(actor, key, hmac.new(key_ring().signing, content.encode(), hashlib.sha256).hexdigest())
 
     @property
     def identity(self) -> dict[str, object]:
