@@ -48,7 +48,7 @@ def bind_role(actor: Actor, role_name: str, user: User, scope: Scope = None) -> 
         raise HubError("role.unknown", pointer="/role", known=sorted(ROLES))
     binding = _build_binding(role, user, scope)
     if binding.scope_kind not in role.scopes:
-        raise HubError("role.scope_unfit", pointer="/scope", scopes=sorted(role.scopes))
+        raise HubError("role.scope_unfit", pointer="/role", scopes=sorted(role.scopes))
     _refuse_escalation(actor, role, binding)
     try:
         with transaction.atomic():

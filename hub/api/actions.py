@@ -67,7 +67,7 @@ class Shows(ResourceViewSet[RowT], wall=True):
         headers = {"ETag": entity_tag(row.version)}
         if made.operation is not None:
             status, headers["Location"] = 202, location("operations", made.operation.pk)
-        elif status == 201:
+        elif status in (201, 202):
             headers["Location"] = location(str(self.resource), row.pk)
         return Response({**self.document_of(row), **made.extra}, status=status, headers=headers)
 
@@ -126,7 +126,8 @@ class Creates(Shows[RowT], wall=True):
     def create(self, request: Request) -> Response:
         document = request.data
         body = read_body(self.create_body, document)
-        found = {name: self._find(reference, getattr(body, name)) for name, reference in self.references.items()}
+        named = {name: getattr(body, name) for name in self.references}
+        found = {name: self._find(self.references[name], id) for name, id in named.items() if id is not None}
         faults = [
             HubError("reference.not_found", pointer=pointer_to("", name), verb=self.references[name].verb)
             for name, row in found.items()
@@ -162,15 +163,18 @@ class Updates(Shows[RowT], wall=True):
         if not isinstance(patch, Mapping):
             return patch  # refused by the model, with the right words
         known = self.update_body.model_fields
-        current = {name: getattr(row, name) for name in known}
+        current = {name: getattr(row, name) for name in known if hasattr(row, name)}  # a password can be set, not read
         unknown = {name: value for name, value in patch.items() if name not in known}
         return {**unknown, **merge_patch(current, {name: patch[name] for name in patch if name in known})}
 
 
 class Deletes(Shows[RowT], wall=True):
-    """``DELETE`` with ``If-Match``: 204 when it is done, 202 with the operation when it goes on."""
+    """``DELETE`` with ``If-Match``: 204 when it is done, 202 when it goes on, with what to watch: the operation, or the row
+    itself where there is none.
+    """
 
     delete_starts_work: ClassVar[bool] = False
+    delete_shows_row: ClassVar[bool] = False
 
     @abstractmethod
     def perform_delete(self, row: Any, expected_version: int | None) -> Operation | None: ...
@@ -179,6 +183,8 @@ class Deletes(Shows[RowT], wall=True):
         row = self.row
         expected = check_if_match(request.headers.get("If-Match"), _record(row))
         operation = self.perform_delete(row, expected)
+        if self.delete_shows_row:
+            return self.answer(Made(_record(row)), 202)
         if operation is None:
             return Response(status=204)
         headers = {"Location": location("operations", operation.pk)}

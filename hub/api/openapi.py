@@ -157,6 +157,8 @@ class HubSchema(AutoSchema):
         if self.action == "partial_update":
             return "202" if view.update_starts_work else "200", self._ref(view.shown)
         if self.action == "destroy":
+            if view.delete_shows_row:
+                return "202", self._ref(view.shown)
             return ("202", self._ref(OperationShown)) if view.delete_starts_work else ("204", None)
         if self.action == "retrieve":
             return "200", self._ref(view.shown)
@@ -177,7 +179,8 @@ class HubSchema(AutoSchema):
             headers["ETag"] = "The object's version, for If-Match"
         status, _ = self._success()
         if status in ("201", "202"):
-            headers["Location"] = "The operation to watch" if status == "202" else "Where the object is"
+            followed = status == "202" and not (self.action == "destroy" and self.leaf.delete_shows_row)
+            headers["Location"] = "The operation to watch" if followed else "Where the object is"
         return headers
 
     def _envelope(self) -> dict[str, Any]:

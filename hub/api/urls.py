@@ -12,9 +12,12 @@ from .resources.machine_log import MachineLogViewSet
 from .resources.machines import MachineViewSet
 from .resources.node_pools import NodePoolViewSet
 from .resources.operations import OperationViewSet
+from .resources.project_namespaces import ProjectNamespaceViewSet
 from .resources.projects import ProjectViewSet
+from .resources.role_bindings import RoleBindingViewSet
 from .resources.tenants import TenantViewSet
 from .resources.tokens import TokenViewSet
+from .resources.users import UserViewSet
 from .resources.whoami import WhoamiViewSet
 from .viewsets import ApiViewSet
 
@@ -26,10 +29,13 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     NodeDriverViewSet,
     NodePoolViewSet,
     OperationViewSet,
+    ProjectNamespaceViewSet,
     ProjectViewSet,
     ReleaseViewSet,
+    RoleBindingViewSet,
     TenantViewSet,
     TokenViewSet,
+    UserViewSet,
 )
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)

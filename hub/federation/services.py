@@ -38,6 +38,7 @@ RESERVED_PREFIX = "paddock.io"
 SUFFIX_LENGTH = 5
 NAMESPACE_LIMIT = 63
 
+define("cluster.foreign", 422, "The cluster belongs to another tenant")
 define("cluster.name_taken", 409, "There is a cluster of this name already")
 define("cluster.name_invalid", 400, "The name of the cluster is not valid")
 define("cluster.kind_unknown", 422, "There is no such kind of cluster")
@@ -204,12 +205,15 @@ def forget_guest_cluster(cluster: Cluster) -> None:
 def ensure_project_namespace(project: Project, cluster: Cluster, *, actor: Actor = SYSTEM) -> ProjectNamespace:
     """The project's namespace in the cluster: the one it has, or a new one, whose name is stored before it is made.
 
-    Having one also lets the project's people see a shared cluster. Raises HubError ``object.being_deleted``.
+    Having one also lets the project's people see a shared cluster. Raises HubError ``object.being_deleted``, or
+    ``cluster.foreign`` for the cluster of another tenant.
     """
     with transaction.atomic():
         # The lock makes two orders at once agree on one namespace, and keeps the cluster from being deleted meanwhile.
         locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
         _refuse_deleting(locked)
+        if locked.tenant_id not in (None, project.tenant_id):
+            raise HubError("cluster.foreign", pointer="/cluster")
         existing: ProjectNamespace | None = ProjectNamespace.objects.of(project.pk, cluster.pk).kept().first()
         if existing is not None:
             return existing

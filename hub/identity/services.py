@@ -70,16 +70,27 @@ def create_user(
     return user
 
 
-def set_password(actor: Actor, user: User, password: str) -> None:
+def set_display_name(actor: Actor, user: User, display_name: str, *, expected_version: int | None = None) -> None:
+    """Changes the name that people read. Raises StaleVersion."""
+    user.display_name = display_name
+    with transaction.atomic():
+        record_update(user, ["display_name"], expected_version=expected_version)
+        record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["display_name"]})
+
+
+def set_password(actor: Actor, user: User, password: str, *, expected_version: int | None = None) -> None:
     """Gives the user a new password; one that somebody else has set must be changed at the next login.
 
-    Raises HubError ``password.unfit``.
+    A password gives all that its user may do, so an actor who came with a narrowed token sets none. Raises HubError
+    ``token.scope_too_wide`` or ``password.unfit``, StaleVersion.
     """
+    if actor.token_scope is not None and not is_within(TokenScope(), actor.token_scope):
+        raise HubError("token.scope_too_wide", pointer="/password")
     check_fitness(password, user.username)
     user.password_hash = hash_password(password)
     user.must_change_password = actor.id != user.pk
     with transaction.atomic():
-        record_update(user, ["password_hash", "must_change_password"])
+        record_update(user, ["password_hash", "must_change_password"], expected_version=expected_version)
         record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["password"]})
 
 

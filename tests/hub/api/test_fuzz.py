@@ -128,6 +128,9 @@ def test_the_bodies_that_are_changed_at_random_are_good_ones(root: Caller, estat
         ("clusters", CLUSTER),
         ("projects", {"name": "p", "tenant": str(estate.tenant.pk)}),
         ("guest-clusters", full_order(estate)),
+        ("project-namespaces", {"project": str(estate.project.pk), "cluster": str(estate.cluster.pk)}),
+        ("users", USER),
+        ("role-bindings", binding(estate)),
         (f"clusters/{estate.cluster.pk}/kubeconfig", {"expires_in_seconds": 60}),
     ):
         answer = root.post(path, body)
@@ -140,7 +143,12 @@ TOKEN = {
     "expires_in_seconds": 60,
     "scope": {"read_only": True, "verbs": ["get"], "projects": [], "clusters": []},
 }
+USER = {"username": "maria", "display_name": "Maria", "password": "correct horse battery staple"}
 CLUSTER = {"name": "berlin", "kind": "harvester", "kubeconfig": KUBECONFIG, "labels": {"site": "berlin"}}
+
+
+def binding(estate: Estate) -> dict[str, Any]:
+    return {"user": str(estate.user.pk), "role": "project-viewer", "tenant": str(estate.tenant.pk), "project": None}
 
 
 def full_order(estate: Estate) -> dict[str, Any]:
@@ -182,6 +190,25 @@ def test_fuzzed_projects(root: Caller, estate: Estate, data: st.DataObject) -> N
 
 @fuzzed
 @given(data=st.data())
+def test_fuzzed_project_namespaces(root: Caller, estate: Estate, data: st.DataObject) -> None:
+    good = {"project": str(estate.project.pk), "cluster": str(estate.cluster.pk)}
+    send(root, "POST", "project-namespaces", "/api/v1/project-namespaces", data.draw(mutations(good)))
+
+
+@fuzzed
+@given(data=st.data())
+def test_fuzzed_users(root: Caller, data: st.DataObject) -> None:
+    send(root, "POST", "users", "/api/v1/users", data.draw(mutations(USER)))
+
+
+@fuzzed
+@given(data=st.data())
+def test_fuzzed_role_bindings(root: Caller, estate: Estate, data: st.DataObject) -> None:
+    send(root, "POST", "role-bindings", "/api/v1/role-bindings", data.draw(mutations(binding(estate))))
+
+
+@fuzzed
+@given(data=st.data())
 def test_fuzzed_tokens(root: Caller, data: st.DataObject) -> None:
     send(root, "POST", "tokens", "/api/v1/tokens", data.draw(mutations(TOKEN)))
 
@@ -212,6 +239,7 @@ def test_fuzzed_kubeconfigs(root: Caller, estate: Estate, data: st.DataObject) -
         ("projects", {"name": "p", "display_name": None}),
         ("clusters", {"labels": {"a": "b", "c": None}}),
         ("node-pools", {"count": 3}),
+        ("users", {"display_name": None, "is_active": False, "password": USER["password"]}),
     ],
 )
 @fuzzed
@@ -228,9 +256,12 @@ LISTS = (
     "machines",
     "node-pools",
     "operations",
+    "project-namespaces",
     "projects",
+    "role-bindings",
     "tenants",
     "tokens",
+    "users",
 )
 
 

@@ -56,6 +56,14 @@ TABLE: dict[str, tuple[tuple[int, ...], ...]] = {
     "PATCH /api/v1/clusters/<pk>": ((200, 403, 403, 404, 401), HIDDEN, GONE),
     "DELETE /api/v1/clusters/<pk>": ((409, 403, 403, 404, 401), (409, 404, 404, 404, 401), GONE),
     "POST /api/v1/clusters/<pk>/kubeconfig": ((201, 201, 201, 404, 401), (201, 404, 404, 404, 401), GONE),
+    "GET /api/v1/project-namespaces": (ALL,),
+    "POST /api/v1/project-namespaces": (
+        (201, 403, 403, 400, 401),
+        (201, 400, 400, 400, 401),
+        (400, 400, 400, 400, 401),
+    ),
+    "GET /api/v1/project-namespaces/<pk>": (SEEN, HIDDEN, GONE),
+    "DELETE /api/v1/project-namespaces/<pk>": ((409, 403, 403, 404, 401), (409, 404, 404, 404, 401), GONE),
     "GET /api/v1/guest-clusters": (ALL,),
     "POST /api/v1/guest-clusters": ((202, 202, 403, 400, 401), (202, 400, 400, 400, 401), (400, 400, 400, 400, 401)),
     "GET /api/v1/guest-clusters/<pk>": (SEEN, HIDDEN, GONE),
@@ -74,14 +82,29 @@ TABLE: dict[str, tuple[tuple[int, ...], ...]] = {
     "POST /api/v1/tokens": ((201, 201, 201, 201, 401),),
     "GET /api/v1/tokens/<pk>": (ALL, HIDDEN, GONE),
     "DELETE /api/v1/tokens/<pk>": ((204, 204, 204, 204, 401), (204, 404, 404, 404, 401), GONE),
+    "GET /api/v1/users": (ALL,),
+    "POST /api/v1/users": ((201, 403, 403, 403, 401),),
+    "GET /api/v1/users/<pk>": (ALL, HIDDEN, GONE),
+    "PATCH /api/v1/users/<pk>": ((200, 403, 403, 403, 401), HIDDEN, GONE),
+    "GET /api/v1/role-bindings": (ALL,),
+    "POST /api/v1/role-bindings": ((201, 201, 403, 400, 401), (201, 400, 400, 400, 401), (400, 400, 400, 400, 401)),
+    "GET /api/v1/role-bindings/<pk>": ((200, 200, 404, 404, 401), HIDDEN, GONE),
+    "DELETE /api/v1/role-bindings/<pk>": ((204, 204, 404, 404, 401), (204, 404, 404, 404, 401), GONE),
 }
 # What a list holds, of one's own and of the other tenant.
 LISTED: dict[str, tuple[tuple[bool, bool], ...]] = {
     "audit-events": ((True, True), (True, False), (False, False), (False, False)),
     "tokens": ((True, True), (True, False), (True, False), (True, False)),
+    "users": ((True, True), (True, False), (True, False), (True, False)),
+    "role-bindings": ((True, True), (True, False), (False, False), (False, False)),
 }
 SEES_OWN = ((True, True), (True, False), (True, False), (False, False))
-OF_A_TENANT = ("POST /api/v1/projects", "POST /api/v1/guest-clusters")
+OF_A_TENANT = (
+    "POST /api/v1/projects",
+    "POST /api/v1/project-namespaces",
+    "POST /api/v1/guest-clusters",
+    "POST /api/v1/role-bindings",
+)
 OWNERSHIPS = ("own", "foreign", "missing")
 
 
@@ -152,6 +175,16 @@ def _body(method: str, resource: str, path: str, target: Estate | None) -> Any:
         "tokens": {"name": "t"},
         "clusters": {"name": unique("c"), "kind": "harvester", "kubeconfig": kubeconfig},
         "projects": {"name": unique("p"), "tenant": str(target.tenant.pk if target else uuid7())},
+        "project-namespaces": {
+            "project": str(target.project.pk if target else uuid7()),
+            "cluster": str(target.cluster.pk if target else uuid7()),
+        },
+        "users": {"username": unique("u")},
+        "role-bindings": {
+            "user": str(target.user.pk if target else uuid7()),
+            "role": "project-viewer",
+            "project": str(target.project.pk if target else uuid7()),
+        },
         "guest-clusters": {
             "name": unique("g"),
             "project": str(target.project.pk if target else uuid7()),
@@ -262,6 +295,9 @@ def test_sec42_no_field_of_a_row_can_be_set_but_those_that_are_offered(estates: 
         "clusters": {"name", "kind", "kubeconfig", "labels"},
         "guest-clusters": set(_body("POST", "guest-clusters", "", own)) | {"kubernetes_version", "network", "options"},
         "tokens": {"name", "scope", "expires_in_seconds"},
+        "project-namespaces": {"project", "cluster"},
+        "users": {"username", "display_name", "is_active", "password"},
+        "role-bindings": {"user", "role", "tenant", "project", "cluster"},
     }
     rows: dict[str, models.Model] = {
         "tenants": own.tenant,
@@ -269,6 +305,9 @@ def test_sec42_no_field_of_a_row_can_be_set_but_those_that_are_offered(estates: 
         "clusters": own.cluster,
         "guest-clusters": own.guest,
         "tokens": own.token,
+        "project-namespaces": own.guest.namespace,
+        "users": own.user,
+        "role-bindings": own.binding,
     }
     for resource, known in offered.items():
         columns = {field.attname for field in rows[resource]._meta.concrete_fields}

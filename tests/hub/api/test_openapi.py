@@ -93,7 +93,7 @@ def test_sec01_no_answer_is_described_to_hold_a_secret_but_the_two_that_are_show
         for name, schema in document["components"]["schemas"].items()
         if set(schema.get("properties", {})) & {"token", "kubeconfig", "secret_hash", "pki", "server_token", "password"}
     }
-    assert holders == {"ClusterBody", "IssuedToken", "Kubeconfig", "Whoami"}
+    assert holders == {"ClusterBody", "UserBody", "UserPatch", "IssuedToken", "Kubeconfig", "Whoami"}
     assert document["components"]["schemas"]["Whoami"]["properties"]["token"]["anyOf"][0]["format"] == "uuid"
 
 

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from hub.access.models import RoleBinding
+from hub.access.services import bind_role
 from hub.audit.models import AuditEvent
 from hub.audit.services import record
 from hub.core.access import SYSTEM
@@ -23,7 +25,9 @@ from tests.workers.stage import build_order
 
 @dataclass(frozen=True)
 class Estate:
-    """What one tenant has. ``cluster`` is shared, and seen through the project's namespace in it."""
+    """What one tenant has. ``cluster`` is shared, and seen through the project's namespace in it; ``user`` has no role yet,
+    ``binding`` is somebody else's.
+    """
 
     tenant: Tenant
     project: Project
@@ -35,6 +39,7 @@ class Estate:
     event: AuditEvent
     user: User
     token: ApiToken
+    binding: RoleBinding
 
     def id_of(self, resource: str) -> UUID:
         """The id of its one object of a resource of the API."""
@@ -48,6 +53,9 @@ class Estate:
             "operations": self.operation,
             "audit-events": self.event,
             "tokens": self.token,
+            "project-namespaces": self.guest.namespace,
+            "users": self.user,
+            "role-bindings": self.binding,
         }
         id: UUID = rows[resource].pk
         return id
@@ -66,4 +74,5 @@ def make_estate() -> Estate:
         event = record(SYSTEM, "update", "projects", project, project_id=project.pk)
     user = make_user()
     token, _ = issue_token(SYSTEM, user, name="own")
-    return Estate(project.tenant, project, cluster, guest, pool, machine, operation, event, user, token)
+    binding = bind_role(SYSTEM, "project-viewer", make_user(), project)
+    return Estate(project.tenant, project, cluster, guest, pool, machine, operation, event, user, token, binding)
