@@ -23,6 +23,7 @@ from .answers import Refusal, malformed, render_refusal
 HEAD_TIMEOUT = 15.0
 IDLE_TIMEOUT = 75.0
 BODY_TIMEOUT = 60.0  # for a whole body of the size that is collected
+MOST_HELD = 32 * 1024 * 1024  # bytes of bodies that are being collected, all together
 LINGER_SECONDS = 2.0
 CLOSE_TIMEOUT = 60.0  # for what is still to be sent to a slow client
 
@@ -30,37 +31,56 @@ log = structlog.get_logger(__name__)
 
 
 class Waiting:
-    """Connections that the server waits for: no whole request is there yet.
+    """Connections that the server waits for: no whole request is there yet, or its last answer is still to be taken.
 
-    When there are too many connections, the one that has kept it waiting longest goes first (SEC-72).
+    When there are too many, or they hold too much, the one that has kept it waiting longest goes first (SEC-72).
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[object], None] = {}  # in the order they began to wait
+        self._tasks: dict[asyncio.Task[object], int] = {}  # bytes held, in the order they began to wait
+        self._held = 0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
         """For the current task, while it waits for its client."""
         task = asyncio.current_task()
         assert task is not None
-        self._tasks[task] = None
+        self._tasks[task] = 0
         try:
             yield
         finally:
-            self._tasks.pop(task, None)
+            self._forget(task)
+
+    def hold(self, size: int) -> None:
+        """Counts bytes that the current task keeps while it waits."""
+        task = asyncio.current_task()
+        if task in self._tasks:
+            self._tasks[task] += size
+            self._held += size
+        while self._held > MOST_HELD:
+            self._end(next(task for task, held in self._tasks.items() if held))
 
     def end_longest(self) -> bool:
         """Ends one; False: nobody is waited for."""
         task = next(iter(self._tasks), None)
         if task is None:
             return False
-        del self._tasks[task]
-        task.cancel()
+        self._end(task)
         return True
 
     def end_all(self) -> None:
         while self.end_longest():
             pass
+
+    def _end(self, task: "asyncio.Task[object]") -> None:
+        self._forget(task)
+        task.cancel()
+
+    def _forget(self, task: "asyncio.Task[object]") -> None:
+        self._held -= self._tasks.pop(task, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +95,16 @@ class Incoming:
 
     async def collect_body(self) -> bytes:
         """The whole body; for one that is known to be small. Raises BrokenBody."""
+        pieces = []
         try:
             with self.waiting.here():
                 async with asyncio.timeout(BODY_TIMEOUT):
-                    return b"".join([piece async for piece in self.client.body_of(self.head)])
+                    async for piece in self.client.body_of(self.head):
+                        self.waiting.hold(len(piece))
+                        pieces.append(piece)
         except OSError as error:
             raise BrokenBody("the body did not go on") from error
+        return b"".join(pieces)
 
     def cut(self) -> None:
         """Ends the connection at once, whatever is being carried."""

@@ -27,6 +27,7 @@ from .web import relay_to_web, web_pool
 BACKLOG = 1024
 HANDSHAKE_TIMEOUT = 10.0
 MOST_CONNECTIONS = 4096
+MOST_WAITING = 1500  # connections that have asked for nothing (yet); each takes about 55 KiB with its TLS
 SPARE_FILES = 256  # open files beside connections: databases, logs, idle upstreams
 DRAIN_SECONDS = 10.0
 ACCEPT_PAUSE = 0.5  # after the system has refused another socket
@@ -37,9 +38,12 @@ log = structlog.get_logger(__name__)
 class StreamServer:
     """Everything that one process of the public port holds."""
 
-    def __init__(self, settings: Environment, *, most_connections: int = MOST_CONNECTIONS) -> None:
+    def __init__(
+        self, settings: Environment, *, most_connections: int = MOST_CONNECTIONS, most_waiting: int = MOST_WAITING
+    ) -> None:
         self._settings = settings
         self._most_connections = most_connections
+        self._most_waiting = most_waiting
         self._registry = StreamRegistry()
         self._rights = Rights(self._hold_rights_against_what_is_open)
         self._members = Members()
@@ -91,7 +95,8 @@ class StreamServer:
                     log.error("cannot_accept", error=error.strerror)
                     await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            if len(self._connections) >= self._most_connections and not self._waiting.end_longest():
+            full = len(self._connections) >= self._most_connections or len(self._waiting) >= self._most_waiting
+            if full and not self._waiting.end_longest():
                 log.warning("too_many_connections")
                 connection.close()
                 continue

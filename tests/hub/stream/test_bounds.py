@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import socket
@@ -49,10 +50,15 @@ def seconds_until_it_is_cut(client: RawClient, data: bytes, *, pause: float = 0.
     return time.monotonic() - began
 
 
+@pytest.mark.parametrize("bound", ["most_connections", "most_waiting"])
 def test_sec72_many_silent_sockets_take_nobody_s_place(
-    start_server: Callable[..., tuple[StreamServer, int]], hand_made: HandMade, authority: Authority, api: RecordingApi
+    start_server: Callable[..., tuple[StreamServer, int]],
+    hand_made: HandMade,
+    authority: Authority,
+    api: RecordingApi,
+    bound: str,
 ) -> None:
-    running, port = start_server(most_connections=20)
+    running, port = start_server(**{bound: 20})
     hub = RunningHub(running, port, authority.certificate_pem, hand_made)
     cluster, token = hand_made.cluster(api.url), hand_made.user()
     with contextlib.ExitStack() as stack:
@@ -62,6 +68,29 @@ def test_sec72_many_silent_sockets_take_nobody_s_place(
             for _ in range(3):
                 assert hub.ask("GET", at(cluster), token=token).status == 200
             assert len(running._connections) <= 25
+
+
+def test_sec72_waiting_connections_stay_below_100_mib() -> None:
+    assert server.MOST_WAITING * 55 * 1024 < 100 * 1024 * 1024
+
+
+async def test_sec72_bodies_that_are_collected_are_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MOST_HELD", 100)
+    waiting = connection.Waiting()
+
+    async def collect(size: int) -> None:
+        with waiting.here():
+            waiting.hold(size)
+            await asyncio.sleep(10)
+
+    tasks = [asyncio.create_task(collect(size)) for size in (0, 60, 30, 60, 40)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [task.cancelled() for task in tasks] == [False, True, True, False, False]  # the longest that hold any
+    assert (len(waiting), waiting._held) == (3, 100)
+    waiting.end_all()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (len(waiting), waiting._held) == (0, 0)
 
 
 def test_sec72_who_is_served_is_not_ended_for_a_newcomer(
