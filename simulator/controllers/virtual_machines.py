@@ -69,9 +69,10 @@ class VirtualMachineController:
         step = next_step(vm, instance)
         if step is Step.START and not await self._start(vm):
             return None
+        # Before the instance goes: once it is gone, only the request written here tells that another is to follow.
+        await self._write_status(vm, instance, step)
         if step in (Step.STOP, Step.RERUN) and instance is not None:
             await self._writer.delete(VIRTUAL_MACHINE_INSTANCES, instance)
-        await self._write_status(vm, instance, step)
         return None
 
     async def _remember_strategy(self, vm: Object) -> bool:

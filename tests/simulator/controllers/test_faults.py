@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from kube.errors import KubeError
-from kube.resources import SECRETS, VIRTUAL_MACHINES
+from kube.resources import SECRETS, VIRTUAL_MACHINE_INSTANCES, VIRTUAL_MACHINES
 from simulator.apiserver.faults import Fault, FaultKind
 from tests.simulator.controllers.conftest import Cluster
 from tests.simulator.controllers.objects import cloud_init, machine
@@ -37,6 +37,22 @@ async def test_flt17_a_machine_starts_through_the_faults_of_the_api(cluster: Clu
     async with asyncio.timeout(30):
         while not await _runs(cluster):
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("cluster", ["simulated"], indirect=True)
+async def test_flt17_a_failed_instance_is_replaced_although_the_status_could_not_be_written_at_first(
+    cluster: Cluster,
+) -> None:
+    before = await cluster.start_machine("web", strategy="RerunOnFailure")
+    await cluster.wait_status("web", "Running")
+    cluster.inject(Fault(FaultKind.SERVER_ERROR, method="PATCH", path="*/virtualmachines/web/status", count=2))
+
+    failed = {"status": {"phase": "Failed"}}
+    await cluster.client.patch(VIRTUAL_MACHINE_INSTANCES, "web", failed, cluster.namespace)
+
+    await cluster.until(
+        VIRTUAL_MACHINE_INSTANCES, "web", lambda instance: instance["metadata"]["uid"] != before["metadata"]["uid"]
+    )
 
 
 async def _runs(cluster: Cluster) -> bool:
