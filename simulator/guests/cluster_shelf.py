@@ -31,18 +31,21 @@ class ClusterShelf:
     async def discard_disk(self, cluster_id: str, disk_id: str) -> None:
         """A machine's disk is destroyed; with its last one a cluster is gone."""
         cluster = self.find(cluster_id)
-        if cluster is None or cluster.discard_disk(disk_id):
-            return
-        await cluster.close()
-        del self._open[cluster_id]
-        path = self._path(cluster_id)
-        if path is not None:
-            shutil.rmtree(path, ignore_errors=True)
+        if cluster is not None and not cluster.discard_disk(disk_id):
+            await self._destroy(cluster)
 
     async def abandon(self, cluster: GuestCluster) -> None:
-        """Forgets a cluster whose first server never came up."""
-        if not cluster.state.members and self._open.pop(cluster.state.id, None) is not None:
-            await cluster.close()
+        """Destroys a cluster whose first server never came up; any other stays."""
+        if not cluster.state.members:
+            await self._destroy(cluster)
+
+    async def _destroy(self, cluster: GuestCluster) -> None:
+        if self._open.pop(cluster.state.id, None) is None:
+            return
+        await cluster.close()
+        path = self._path(cluster.state.id)
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
 
     async def close(self) -> None:
         """Closes all; their folders stay."""

@@ -364,3 +364,16 @@ async def test_refused_user_data_leaves_a_machine_with_an_address_and_nothing_el
 
     await stage.logged("cp-0", "user data refused: user data: unknown top-level keys run_cmd")
     assert not machine.guest_agent
+
+
+async def test_a_cluster_whose_first_server_is_switched_off_before_it_is_up_leaves_nothing(tmp_path: Path) -> None:
+    slow_start = GuestTimings(**{**FAST, "start": 30.0})
+    stage = Stage(GuestMachines(tmp_path, timings=slow_start))
+    await stage.boot(ClusterPlan("k3s").first_server("cp-0"))
+    clusters = tmp_path / "clusters"
+    await eventually(lambda: clusters.exists() and list(clusters.iterdir()), "the cluster is founded")
+
+    await stage.guests.halt("default", "cp-0")
+
+    assert list(clusters.iterdir()) == []
+    await stage.close()
