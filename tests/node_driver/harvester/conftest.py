@@ -27,12 +27,14 @@ from simulator.controllers.aggregated_server import AggregatedServer
 from simulator.controllers.objects import ObjectWriter
 from simulator.controllers.seeds import IMAGE_NAME, NETWORK_NAME, ensure_seeds
 from simulator.guests.machines import GuestMachines
+from simulator.guests.timings import GuestTimings
 from simulator.kinds import HARVESTER_KINDS
 from tests.bed.crds import project_crds
 from tests.bed.kubernetes import Bed
 from tests.node_driver.battery import HOSTILE_TEXTS
 from tests.node_driver.harvester.bench import HarvesterBench
 from tests.node_driver.harvester.tapped_client import TappedClient
+from tests.simulator.guests.stage import FAST
 
 LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
 START_SECONDS = 60.0
@@ -123,7 +125,7 @@ async def played_cluster(
     credentials: Credentials, aggregated: Callable[[AsyncKubeClient], AbstractAsyncContextManager[None]]
 ) -> AsyncIterator[None]:
     """Harvester's controllers at work on an API server, with what every such cluster has."""
-    guests = GuestMachines()
+    guests = GuestMachines(timings=GuestTimings(**FAST))
     async with AsyncKubeClient(credentials, guard=LOOPBACK) as client:
         await ensure_seeds(ObjectWriter(client), "127.0.0.1", ipaddress.IPv4Network("127.81.0.0/20"))
         async with aggregated(client):
