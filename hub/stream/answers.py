@@ -58,7 +58,8 @@ def malformed(status: int, message: str) -> Refusal:
     return Refusal(_MALFORMED.get(status, "request.malformed"), message)
 
 
-def render_refusal(refusal: Refusal, *, kubernetes: bool, request_id: str, keep_alive: bool) -> bytes:
+def render_refusal(refusal: Refusal, *, kubernetes: bool, request_id: str, keep_alive: bool) -> tuple[bytes, bytes]:
+    """Head and body; the answer to HEAD is the head alone."""
     body = _status(refusal) if kubernetes else _problem(refusal, request_id)
     content = json.dumps(body).encode()
     headers: Headers = [
@@ -73,7 +74,7 @@ def render_refusal(refusal: Refusal, *, kubernetes: bool, request_id: str, keep_
         headers.append(("WWW-Authenticate", 'Bearer realm="paddock"'))
     if refusal.retry_after is not None:
         headers.append(("Retry-After", str(refusal.retry_after)))
-    return render_response_head(refusal.status, HTTPStatus(refusal.status).phrase, headers) + content
+    return render_response_head(refusal.status, HTTPStatus(refusal.status).phrase, headers), content
 
 
 def _status(refusal: Refusal) -> dict[str, object]:

@@ -163,7 +163,9 @@ class Connection:
                     return await self._client.reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             self._client.unread = True
-            self._refuse(malformed(431, "The request's head is too large."), accept_request_id(None))
+            refusal = malformed(431, "The request's head is too large.")
+            parts = render_refusal(refusal, kubernetes=False, request_id=accept_request_id(None), keep_alive=False)
+            self._client.writer.write(b"".join(parts))
         except TimeoutError:
             self._client.writer.transport.abort()
         except (asyncio.IncompleteReadError, OSError):
@@ -172,7 +174,7 @@ class Connection:
 
     async def _request(self, raw: bytes) -> bool:
         request_id = accept_request_id(None)
-        kubernetes = raw.split(b" ", 2)[1:2] != [] and raw.split(b" ", 2)[1].startswith(b"/k8s/")
+        method, _, rest = raw.partition(b" ")
         keep_alive, self._client.unread = False, True
         try:
             head = parse_request_head(raw)
@@ -192,14 +194,14 @@ class Connection:
         except AnswerBroken:
             self._client.writer.transport.abort()
             return False
-        if refusal.status >= 500:
+        if refusal.status in {502, 503}:
             log.warning("request_failed", code=refusal.code, reason=refusal.message, request_id=request_id)
-        self._refuse(refusal, request_id, kubernetes=kubernetes, keep_alive=keep_alive)
+        kubernetes = rest.startswith(b"/k8s/")
+        head_part, content = render_refusal(
+            refusal, kubernetes=kubernetes, request_id=request_id, keep_alive=keep_alive
+        )
+        self._client.writer.write(head_part if method == b"HEAD" else head_part + content)
         return keep_alive
-
-    def _refuse(self, refusal: Refusal, request_id: str, *, kubernetes: bool = False, keep_alive: bool = False) -> None:
-        answer = render_refusal(refusal, kubernetes=kubernetes, request_id=request_id, keep_alive=keep_alive)
-        self._client.writer.write(answer)
 
     async def _linger(self) -> None:
         """Takes what the client is still sending, for a moment: closing on unread bytes would reset the connection, and the

@@ -25,9 +25,8 @@ from .registry import OpenStream, StreamRegistry
 from .rights import Rights
 from .usage import TokenUsage
 
-LONGEST_STREAM = (
-    12 * 3600.0
-)  # seconds; a watch or session that is open longer is cut, whatever its token allows (SEC-48)
+# Seconds after which a watch or session is cut, whatever its token allows (SEC-48).
+LONGEST_STREAM = 12 * 3600.0
 _MAY_BE_OUTDATED = frozenset([401, 404])
 _LONGEST_PATH = 1024  # of what is kept in the audit trail
 _LONGEST_NAME = 120

@@ -47,7 +47,8 @@ Script = Callable[[socket.socket, Seen], bool]  # writes an answer; whether the 
 def answer(body: bytes = b"{}", *, status: str = "200 OK", headers: str = "", length: bool = True) -> Script:
     def play(sock: socket.socket, seen: Seen) -> bool:
         framing = f"Content-Length: {len(body)}\r\n" if length else ""
-        sock.sendall(f"HTTP/1.1 {status}\r\n{framing}{headers}\r\n".encode("latin-1") + body)
+        head = f"HTTP/1.1 {status}\r\n{framing}{headers}\r\n".encode("latin-1")
+        sock.sendall(head if seen.method == "HEAD" else head + body)
         return True
 
     return play

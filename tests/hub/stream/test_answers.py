@@ -8,8 +8,9 @@ from hub.core.errors import ERROR_CODES
 from hub.stream.answers import Refusal, malformed, render_refusal
 
 
-def parts(raw: bytes) -> tuple[str, list[str], dict[str, object]]:
-    head, body = raw.split(b"\r\n\r\n", 1)
+def parts(rendered: tuple[bytes, bytes]) -> tuple[str, list[str], dict[str, object]]:
+    head, body = rendered
+    assert head.endswith(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     assert f"Content-Length: {len(body)}" in lines
     return first, lines, json.loads(body)
@@ -44,8 +45,8 @@ def test_everybody_else_reads_a_problem_document_of_the_registry() -> None:
 
 
 def test_who_must_say_who_he_is_is_told_how() -> None:
-    raw = render_refusal(Refusal("request.unauthenticated", "x"), kubernetes=True, request_id="r", keep_alive=True)
-    assert 'WWW-Authenticate: Bearer realm="paddock"' in parts(raw)[1]
+    rendered = render_refusal(Refusal("request.unauthenticated", "x"), kubernetes=True, request_id="r", keep_alive=True)
+    assert 'WWW-Authenticate: Bearer realm="paddock"' in parts(rendered)[1]
 
 
 @pytest.mark.parametrize("status", [400, 417, 431, 501, 505])

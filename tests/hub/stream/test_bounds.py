@@ -170,6 +170,16 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(hub: RunningHub, clust
             assert client.answer().status == 401
 
 
+def test_a_refused_head_request_has_no_body_and_the_connection_goes_on(
+    hub: RunningHub, cluster: UUID, maria: str
+) -> None:
+    with hub.client() as client:
+        for path in (at(cluster, "/a//b"), at(cluster), "/livez"):
+            assert client.request("HEAD", path).status in {400, 401, 503}
+        assert client.request("HEAD", at(cluster), *bearer(maria)).status == 200
+        assert client.request("GET", at(cluster), *bearer(maria)).body == b"{}"
+
+
 def test_a_body_that_is_only_sent_on_demand_is_demanded_only_when_it_is_wanted(
     hub: RunningHub, api: RecordingApi, cluster: UUID, maria: str
 ) -> None:
