@@ -24,5 +24,5 @@ format:
 	@$(dev_python) -m ruff format . && $(dev_python) -m ruff check --fix --quiet .
 
 lock:  ## resolves the lock files again; needs uv
-	uv pip compile pyproject.toml --extra hub --generate-hashes --no-emit-index-url --no-annotate -q -o requirements/hub.txt
-	uv pip compile pyproject.toml --extra hub --group dev --generate-hashes --no-emit-index-url --no-annotate -q -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 pyproject.toml --extra hub --generate-hashes --no-emit-index-url --no-annotate -q -o requirements/hub.txt
+	uv pip compile --universal --python-version 3.11 pyproject.toml --extra hub --group dev --generate-hashes --no-emit-index-url --no-annotate -q -o requirements/dev.txt
