@@ -187,3 +187,18 @@ async def test_at_the_end_what_is_left_is_written(trail: Trail) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert trail.names == ["ended"]
+
+
+async def test_at_the_end_a_database_that_is_away_is_not_waited_for_long(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LAST_WRITES", 0.1)
+    trail.failure = OperationalError("away")
+    writer = AuditWriter()
+    writer.write_later(entry("ended"))
+    running = asyncio.create_task(writer.run())
+    await asyncio.sleep(0.05)
+    running.cancel()
+    async with asyncio.timeout(2):
+        await asyncio.gather(running, return_exceptions=True)
+    assert trail.entries == []

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from hub.core.environment import InvalidEnvironment
+from hub.core.environment import Environment, InvalidEnvironment
 from hub.stream import connection, server
 from hub.stream.server import StreamServer, connections_that_files_allow, listen, server_context
 from tests.bed.pki import Authority
@@ -313,6 +315,29 @@ def test_the_listener_takes_ipv4_too_when_it_is_told_all_of_ipv6() -> None:
 def test_a_taken_port_is_an_error_at_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_a_system_without_files_is_waited_for_and_not_given_up(
+    certificate_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ACCEPT_PAUSE", 0.01)
+    settings = Environment(tls_cert_file=certificate_files[0], tls_key_file=certificate_files[1])
+    tries: list[int] = []
+    tried_often = asyncio.Event()
+
+    async def refuse(listener: socket.socket) -> None:
+        tries.append(1)
+        if len(tries) == 3:
+            tried_often.set()
+        await asyncio.sleep(0)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_accept", refuse)
+    with contextlib.closing(listen("127.0.0.1", free_port())) as listener:
+        accepting = asyncio.create_task(StreamServer(settings)._accept(listener, server_context(settings)))
+        await asyncio.wait_for(tried_often.wait(), 5)
+        assert not accepting.done()
+        accepting.cancel()
 
 
 def test_sec27_an_ipv4_peer_has_one_name_whatever_the_socket() -> None:
