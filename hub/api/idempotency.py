@@ -50,7 +50,8 @@ class KeyedRequest:
             raise HubError("idempotency.key_invalid", limit=KEY_LIMIT)
         content = json.dumps([method, path, document], sort_keys=True, separators=(",", ":"))
         # Keyed, because a body may hold a password that could be found by trying.
-        return cls(actor, key, hmac.new(key_ring().signing, content.encode(), hashlib.sha256).hexdigest())
+        digest = hmac.digest(key_ring().signing, b"idempotency\0" + content.encode(), hashlib.sha256)
+        return cls(actor, key, digest.hex())
 
     @property
     def identity(self) -> dict[str, object]:

@@ -1,6 +1,9 @@
 """Idempotency-Key: one effect, one answer, however often the request is sent."""
 
 import datetime
+import hashlib
+import hmac
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +15,7 @@ from hub.access.models import RoleBinding
 from hub.api.idempotency import delete_expired_answers
 from hub.api.models import KeptAnswer
 from hub.api.resources import tenants
+from hub.core.keys import key_ring
 from hub.identity.models import ApiToken
 from hub.tenancy.models import Tenant
 from hub.tenancy.services import create_tenant
@@ -88,6 +92,15 @@ def test_sec01_a_token_in_a_kept_answer_is_sealed(admin: Caller) -> None:
     assert admin.post("tokens", {"name": "t"}, key="k").body["token"] == issued
     assert admin.post(f"clusters/{make_cluster().pk}/kubeconfig", {}, key="k2").code == "idempotency.key_reused"
     assert kubeconfig
+
+
+def test_sec01_a_password_cannot_be_found_by_trying_what_digest_it_gives(admin: Caller) -> None:
+    body = {"username": "maria", "password": "correct horse battery"}
+    assert admin.post("users", body, key="k").status == 201
+    content = json.dumps(["POST", "/api/v1/users", body], sort_keys=True, separators=(",", ":")).encode()
+    keyed = hmac.digest(key_ring().signing, b"idempotency\0" + content, hashlib.sha256).hex()
+    digests = [hashlib.sha256(content).hexdigest(), keyed]
+    assert [KeptAnswer.objects.filter(digest=digest).exists() for digest in digests] == [False, True]
 
 
 def test_what_failed_may_be_sent_again_changed(admin: Caller) -> None:

@@ -252,6 +252,13 @@ class TestNamespaces:
         long = Project(name="p" * 63, tenant=Tenant(name="t" * 63))
         assert is_dns_label(choose_namespace_name(long))
 
+    def test_sec33_none_is_made_in_another_tenants_cluster(self) -> None:
+        project = make_project()
+        with pytest.raises(HubError, match=r"cluster\.foreign"):
+            ensure_project_namespace(project, make_cluster(project=make_project()))
+        assert not ProjectNamespace.objects.exists()
+        assert ensure_project_namespace(project, make_cluster(project=make_project(project.tenant)))
+
     def test_one_that_is_being_deleted_is_not_given_out_again(self) -> None:
         project, cluster = make_project(), make_cluster()
         first = ensure_project_namespace(project, cluster)

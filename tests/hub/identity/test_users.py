@@ -1,18 +1,20 @@
 """Local users: names, passwords, and logging in by one."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
 
 from hub.audit.models import AuditEvent
-from hub.core.access import SYSTEM
+from hub.core.access import SYSTEM, TokenScope
+from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
 from hub.identity import login_limits
 from hub.identity.models import LoginFailures, User
 from hub.identity.passwords import check_fitness, generate_password, hash_password, is_password
-from hub.identity.services import actor_of, authenticate_password, create_user, set_password
+from hub.identity.services import actor_of, authenticate_password, create_user, set_display_name, set_password
 from tests.hub.builders import unique
 
 GOOD = "correct horse battery staple"
@@ -60,6 +62,22 @@ class TestAccounts:
         set_password(actor_of(user), user, "another long enough one")
         event = AuditEvent.objects.filter(verb="update", object_id=user.pk).get()
         assert event.detail == {"fields": ["password"]}
+
+    @pytest.mark.parametrize("scope", [TokenScope(read_only=True), TokenScope(verbs=frozenset({"update"}))])
+    def test_sec32_an_actor_with_a_narrowed_token_sets_no_password(self, scope: TokenScope) -> None:
+        user = create_user(SYSTEM, "maria", password=GOOD)
+        with pytest.raises(HubError, match=r"token\.scope_too_wide"):
+            set_password(replace(actor_of(user), token_scope=scope), user, GOOD + "!")
+        set_password(replace(actor_of(user), token_scope=TokenScope()), user, GOOD + "?")
+        assert authenticate_password("maria", GOOD + "?", peer=PEER) == user
+
+    def test_a_display_name_changes_for_who_has_read_the_user_as_he_is(self) -> None:
+        user = create_user(SYSTEM, "maria")
+        set_display_name(SYSTEM, user, "Maria", expected_version=1)
+        with pytest.raises(StaleVersion):
+            set_display_name(SYSTEM, user, "Mary", expected_version=1)
+        assert User.objects.get(pk=user.pk).display_name == "Maria"
+        assert AuditEvent.objects.get(verb="update", object_id=user.pk).detail == {"fields": ["display_name"]}
 
 
 class TestFitness:
