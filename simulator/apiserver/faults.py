@@ -1,14 +1,12 @@
 """Faults on request: what a server, a network or a site does wrong, switched on for some requests.
 
-The first fault whose conditions fit a request is used, and counts down. What each does is ``server``'s part.
+The first fault whose conditions fit a request is used, and counts down. What each does is ``saboteur``'s part.
 """
 
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
 
 from simulator.apiserver.requests import RequestInfo
 
@@ -48,18 +46,6 @@ class Fault:
     seconds: float = 1.0
     met: int = 0
 
-    @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> "Fault":
-        """From JSON. Raises ValueError for what is not a fault."""
-        known = {"kind", "method", "path", "verb", "resource", "namespace", "count", "probability", "seconds"}
-        unknown = set(body) - known
-        if unknown or "kind" not in body:
-            raise ValueError(f"a fault has kind and may have {', '.join(sorted(known - {'kind'}))}")
-        try:
-            return cls(**{**body, "kind": FaultKind(body["kind"])})
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"not a fault: {error}") from error
-
     def fits(self, method: str, info: RequestInfo) -> bool:
         """Whether the fault's conditions name this request."""
         return (
@@ -69,9 +55,6 @@ class Fault:
             and self.namespace in ("", info.namespace)
             and fnmatchcase(info.path, self.path)
         )
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -95,10 +78,6 @@ class Faults:
     def clear(self) -> None:
         """Switch all off."""
         self._active.clear()
-
-    def active(self) -> dict[int, Fault]:
-        """Those that are on."""
-        return dict(self._active)
 
     def take(self, method: str, info: RequestInfo) -> Fault | None:
         """The fault that meets this request, which counts as met; one that is used up is switched off."""

@@ -1,4 +1,4 @@
-"""Does to requests what the faults say, and lets the administrator switch faults by HTTP."""
+"""Does to requests what the faults say. Which request meets which fault is decided in ``faults``."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,21 +6,17 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from simulator.apiserver import status
-from simulator.apiserver.calls import Call, json_response
-from simulator.apiserver.faults import Fault, FaultKind, Faults
+from simulator.apiserver.faults import Fault, FaultKind
 from simulator.apiserver.requests import RequestInfo
 from simulator.apiserver.watching import error_line
 
 Answer = Callable[[web.BaseRequest, RequestInfo], Awaitable[web.StreamResponse]]
 
-FAULTS_PATH = "/simulator/faults"
-
 
 class Saboteur:
     """Answers requests that met a fault. ``leave`` makes the whole server go away for some seconds."""
 
-    def __init__(self, faults: Faults, stopping: asyncio.Event, leave: Callable[[float], None]) -> None:
-        self._faults = faults
+    def __init__(self, stopping: asyncio.Event, leave: Callable[[float], None]) -> None:
         self._stopping = stopping
         self._leave = leave
 
@@ -48,26 +44,6 @@ class Saboteur:
                 return _break_off(request)
             case FaultKind.TRUNCATED:
                 return await _truncate(request, await answer(request, info))
-
-    async def administer(self, call: Call) -> web.Response:
-        """GET lists the faults that are on, POST switches one on, DELETE one or all off."""
-        number = call.info.path.removeprefix(FAULTS_PATH).strip("/")
-        match call.request.method:
-            case "GET" if not number:
-                return json_response({str(key): fault.as_json() for key, fault in self._faults.active().items()})
-            case "POST" if not number:
-                try:
-                    fault = Fault.parse(await call.json_body())
-                except ValueError as error:
-                    raise status.bad_request(str(error)) from error
-                return json_response({"id": self._faults.add(fault)}, 201)
-            case "DELETE":
-                if number:
-                    self._faults.remove(int(number) if number.isdigit() else 0)
-                else:
-                    self._faults.clear()
-                return json_response({})
-        raise status.method_not_allowed(call.request.method)
 
     async def _expire(self, request: web.BaseRequest, info: RequestInfo) -> web.StreamResponse:
         error = status.expired("The resourceVersion is too old")

@@ -31,7 +31,7 @@ from simulator.apiserver.rbac import Rbac
 from simulator.apiserver.registry import Registry, WriteOptions
 from simulator.apiserver.requests import RequestInfo, parse_request
 from simulator.apiserver.reviews import Reviews, issue_token
-from simulator.apiserver.saboteur import FAULTS_PATH, Saboteur
+from simulator.apiserver.saboteur import Saboteur
 from simulator.apiserver.storage import Store
 from simulator.apiserver.tokens import TokenSigner
 from simulator.kinds import KindSpec
@@ -64,11 +64,10 @@ class ApiServer:
         port: int = 0,
         names: Sequence[str] = (),
         version: str = VERSION,
-        faults: Faults | None = None,
     ) -> None:
         self.authority = authority
         self.store = store or Store()
-        self.faults = faults or Faults()
+        self.faults = Faults()
         self.registry = Registry(self.store, kinds)
         self._kinds = {kind.resource: kind for kind in self.registry.kinds}
         self._names = tuple(names)
@@ -85,7 +84,7 @@ class ApiServer:
         self._discovery = Discovery(self.registry.kinds)
         self._openapi = OpenApi(self.registry.kinds)
         self._endpoints = Endpoints(self.registry, self._stopping)
-        self._saboteur = Saboteur(self.faults, self._stopping, self._leave_for)
+        self._saboteur = Saboteur(self._stopping, self._leave_for)
         self._version = _version_document(version)
         self._seed_bootstrap()
         self._housekeeping = Housekeeping(self.registry, authority.server_ca.certificate)
@@ -133,7 +132,7 @@ class ApiServer:
         self.store.close()
 
     def admin_credentials(self) -> Credentials:
-        """Credentials of the administrator, who may do everything and switch faults on."""
+        """Credentials of the administrator, who may do everything."""
         return self._credentials_of(ADMIN_USER)
 
     def inside_credentials(self) -> Credentials:
@@ -178,8 +177,7 @@ class ApiServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request that came in over TLS."""
         info = parse_request(request.method, request.path, request.query)
-        spared = _is_about_faults(info) or _is_from_inside(request)
-        fault = None if spared else self.faults.take(request.method, info)
+        fault = None if _is_from_inside(request) else self.faults.take(request.method, info)
         try:
             if fault is None:
                 return await self._answer(request, info)
@@ -200,7 +198,7 @@ class ApiServer:
         if info.is_resource and (info.group, info.version) in self._aggregated:
             return await self._aggregated[info.group, info.version](_on_behalf(request, user))
         if not info.is_resource or not info.resource:
-            return await self._answer_plain(call, sender)
+            return self._answer_plain(call)
         kind = self.registry.find_kind(info.group, info.version, info.resource)
         if kind is None:
             return _not_found_page()
@@ -223,12 +221,8 @@ class ApiServer:
             return json_response(issue_token(self._signer, account, await call.json_body()), 201)
         return await self._endpoints.serve(call, kind, self._access.admission(user, kind, info))
 
-    async def _answer_plain(self, call: Call, sender: User) -> web.StreamResponse:
+    def _answer_plain(self, call: Call) -> web.Response:
         path = call.info.path.rstrip("/") or "/"
-        if _is_about_faults(call.info):
-            if sender.name != ADMIN_USER or call.user is not sender:
-                raise status.ApiError(403, "Forbidden", "faults are switched by the simulator's administrator alone")
-            return await self._saboteur.administer(call)
         if call.request.method not in ("GET", "HEAD"):
             return _not_found_page()
         if path in ("/healthz", "/livez", "/readyz"):
@@ -271,11 +265,6 @@ def _on_behalf(request: web.BaseRequest, user: User) -> web.BaseRequest:
     for group in user.groups:
         headers.add("X-Remote-Group", group)
     return request.clone(headers=headers)
-
-
-def _is_about_faults(info: RequestInfo) -> bool:
-    """Faults do not meet the requests that switch them off."""
-    return f"{info.path}/".startswith(f"{FAULTS_PATH}/")
 
 
 def _not_found_page() -> web.Response:

@@ -25,7 +25,7 @@ def apply_strategic(schema: Schema, target: Any, patch: Any) -> Any:
         result = {name: value for name, value in result.items() if name in retained}
     for name, value in patch.items():
         if name.startswith("$"):
-            _apply_directive(schema, result, name, value)
+            _apply_directive(result, name, value)
         else:
             _set(child_schema(schema, name), result, name, value)
     return result
@@ -46,9 +46,8 @@ def _set(schema: Schema, result: dict[str, Any], name: str, value: Any) -> None:
         result[name] = value
 
 
-def _apply_directive(schema: Schema, result: dict[str, Any], directive: str, value: Any) -> None:
+def _apply_directive(result: dict[str, Any], directive: str, value: Any) -> None:
     """Directives that name a list beside them; an order is a wish, and merged lists keep theirs."""
-    del schema
     if directive.startswith(_REMOVED_FROM):
         name = directive.removeprefix(_REMOVED_FROM)
         result[name] = [item for item in result.get(name) or [] if item not in value]

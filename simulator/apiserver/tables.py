@@ -20,16 +20,14 @@ _NAME = {
 }
 
 
-def build_table(
-    kind: KindSpec, objects: Iterable[Object], include: str, metadata: Object, *, header: bool = True
-) -> Object:
+def build_table(kind: KindSpec, objects: Iterable[Object], include: str, metadata: Object) -> Object:
     """The table of some objects; ``include`` is the query's includeObject, ``metadata`` that of the list."""
     columns = _columns(kind)
     rows = [
         {"cells": [obj["metadata"]["name"], *(cell(obj) for _, cell in columns)], "object": _included(obj, include)}
         for obj in objects
     ]
-    definitions = [_NAME, *(_definition(column) for column, _ in columns)] if header else []
+    definitions = [_NAME, *(_definition(column) for column, _ in columns)]
     table: Object = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
     return table | {"columnDefinitions": definitions, "rows": rows}
 

@@ -96,15 +96,15 @@ def array(items: Schema, *, max_items: int | None = None) -> Schema:
     return _with({"type": "array", "items": items, "x-kubernetes-list-type": "atomic"}, maxItems=max_items)
 
 
-def list_map(items: Schema, *keys: str, merge_key: str | None = None) -> Schema:
-    """A list whose items are told apart by ``keys``; ``merge_key`` is strategic merge patch's, when it differs."""
+def list_map(items: Schema, *keys: str) -> Schema:
+    """A list whose items are told apart by ``keys``; strategic merge patch knows the first of them only."""
     return {
         "type": "array",
         "items": items,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": list(keys),
         "x-kubernetes-patch-strategy": "merge",
-        "x-kubernetes-patch-merge-key": merge_key or keys[0],
+        "x-kubernetes-patch-merge-key": keys[0],
     }
 
 

@@ -9,14 +9,10 @@ import pytest
 
 from kube.aio import AsyncKubeClient
 from kube.client import KubeClient
-from kube.credentials import Credentials
 from kube.errors import (
-    BadRequest,
     Expired,
-    Forbidden,
     Garbled,
     KubeError,
-    MethodNotAllowed,
     RequestTimeout,
     ServerError,
     TooManyRequests,
@@ -159,7 +155,6 @@ def test_a_fault_counts_down() -> None:
     faults.add(Fault(FaultKind.RESET, count=2))
     info = parse_request("GET", "/version", {})
     assert [faults.take("GET", info) is not None for _ in range(3)] == [True, True, False]
-    assert faults.active() == {}
 
 
 def test_a_fault_without_count_stays_until_it_is_removed() -> None:
@@ -181,47 +176,3 @@ def test_a_probable_fault_meets_some_requests_the_same_each_run() -> None:
 
     assert run() == run()
     assert 10 < sum(run()) < 50
-
-
-def test_the_administrator_switches_faults_over_http(server: RunningServer, client: KubeClient) -> None:
-    body = {"kind": "server-error", "resource": "secrets", "count": 2}
-    number = client.call("POST", "/simulator/faults", body=body)["id"]
-    with pytest.raises(ServerError):
-        client.list(SECRETS, "default")
-    active = client.call("GET", "/simulator/faults")
-    assert active[str(number)]["met"] == 1
-    client.call("DELETE", f"/simulator/faults/{number}")
-    client.list(SECRETS, "default")
-    client.call("POST", "/simulator/faults", body=body)
-    client.call("DELETE", "/simulator/faults")
-    assert client.call("GET", "/simulator/faults") == {}
-
-
-def test_faults_do_not_meet_the_requests_that_switch_them(server: RunningServer, client: KubeClient) -> None:
-    client.call("POST", "/simulator/faults", body={"kind": "reset", "count": None})
-    client.call("DELETE", "/simulator/faults")
-    assert client.get(NAMESPACES, "default")
-
-
-@pytest.mark.parametrize("body", [{}, {"kind": "sing"}, {"kind": "reset", "color": "red"}])
-def test_what_is_no_fault_is_refused(client: KubeClient, body: Any) -> None:
-    with pytest.raises(BadRequest):
-        client.call("POST", "/simulator/faults", body=body)
-
-
-def test_faults_know_three_methods(client: KubeClient) -> None:
-    with pytest.raises(MethodNotAllowed):
-        client.call("PUT", "/simulator/faults", body={})
-
-
-@pytest.mark.parametrize("impersonate", [None, "simulator:admin"])
-def test_nobody_but_the_administrator_switches_faults(server: RunningServer, impersonate: str | None) -> None:
-    pair = server.server.authority.issue_client("other-admin", ("system:masters",))
-    credentials = Credentials(
-        servers=server.admin.servers,
-        ca_pem=server.admin.ca_pem,
-        client_cert_pem=pair.certificate,
-        client_key_pem=pair.key,
-    )
-    with KubeClient(credentials, guard=LOOPBACK, impersonate_user=impersonate) as client, pytest.raises(Forbidden):
-        client.call("POST", "/simulator/faults", body={"kind": "reset"})
