@@ -1,7 +1,7 @@
 """The kinds of objects that Paddock touches, and where each lives in the Kubernetes API.
 
 A ``Resource`` is group, version and plural of a kind; its ``path`` is the only place where URL paths of objects are
-built. Versions are those of Kubernetes 1.34 and Harvester 1.8 (KubeVirt 1.7, CDI 1.64, Longhorn 1.11).
+built. Versions are those of Kubernetes 1.34 and Harvester 1.8 (KubeVirt 1.7).
 """
 
 from __future__ import annotations
@@ -77,13 +77,8 @@ LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
 
 # Kubernetes' named groups
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
-STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
-DAEMON_SETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
-REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
-JOBS = Resource("batch", "v1", "jobs", "Job")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 STORAGE_CLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
-VOLUME_ATTACHMENTS = Resource("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
@@ -94,7 +89,6 @@ API_SERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIServi
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 
 # Questions that are asked by creating an object, which is answered and not stored
 TOKEN_REQUESTS = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
@@ -112,36 +106,24 @@ SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )
 
-# KubeVirt and CDI
+# KubeVirt
 VIRTUAL_MACHINES = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
 VIRTUAL_MACHINE_INSTANCES = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
 VIRTUAL_MACHINE_INSTANCE_MIGRATIONS = Resource(
     "kubevirt.io", "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration"
 )
-KUBEVIRTS = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt")
-DATA_VOLUMES = Resource("cdi.kubevirt.io", "v1beta1", "datavolumes", "DataVolume")
-# Served by KubeVirt's aggregated API: start, stop, restart and the like are subresources of these.
+# Served by KubeVirt's aggregated API: start, stop, restart and the like are subresources of it.
 SUBRESOURCE_VIRTUAL_MACHINES = Resource("subresources.kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
-SUBRESOURCE_VIRTUAL_MACHINE_INSTANCES = Resource(
-    "subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance"
-)
 
 # Harvester
 VIRTUAL_MACHINE_IMAGES = Resource("harvesterhci.io", "v1beta1", "virtualmachineimages", "VirtualMachineImage")
 KEY_PAIRS = Resource("harvesterhci.io", "v1beta1", "keypairs", "KeyPair")
 SETTINGS = Resource("harvesterhci.io", "v1beta1", "settings", "Setting", namespaced=False)
-ADDONS = Resource("harvesterhci.io", "v1beta1", "addons", "Addon")
 LOAD_BALANCERS = Resource("loadbalancer.harvesterhci.io", "v1beta1", "loadbalancers", "LoadBalancer")
 IP_POOLS = Resource("loadbalancer.harvesterhci.io", "v1beta1", "ippools", "IPPool", namespaced=False)
 CLUSTER_NETWORKS = Resource("network.harvesterhci.io", "v1beta1", "clusternetworks", "ClusterNetwork", namespaced=False)
-VLAN_CONFIGS = Resource("network.harvesterhci.io", "v1beta1", "vlanconfigs", "VlanConfig", namespaced=False)
 
-# Beside them
+# Multus
 NETWORK_ATTACHMENT_DEFINITIONS = Resource(
     "k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition"
 )
-VOLUME_SNAPSHOTS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot")
-VOLUME_SNAPSHOT_CLASSES = Resource(
-    "snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", namespaced=False
-)
-LONGHORN_VOLUMES = Resource("longhorn.io", "v1beta2", "volumes", "Volume")
