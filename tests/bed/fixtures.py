@@ -64,7 +64,8 @@ def kube_apiserver_with_real_crds(bed: Bed) -> ApiServer:
     written = project_crds()
     crds = real_crds(None if written is None else {crd["spec"]["group"] for crd in written})
     if crds is None:
-        _missing("real CRDs", "PADDOCK_CRDS names no folder")
+        # Not a part that can be built: a checkout without them passes everywhere.
+        pytest.skip(f"real CRDs {_MARK}PADDOCK_CRDS names no folder")
     return bed.start_api_server("real-crds", crds, controller_manager=True)
 
 
