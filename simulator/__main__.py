@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kube.names import is_dns_label
-from simulator.guests.disk import write_private
 from simulator.guests.network import random_block
 from simulator.guests.timings import GuestTimings
 from simulator.harvester import PortTaken, SimulatedHarvester, read_state
+from simulator.private_files import write_private
 
 _SMALLEST_SHARE = 20
 """Prefix length: of a /16, sixteen clusters have 4094 addresses each."""

@@ -1,12 +1,8 @@
 """Conditions in `status`, as KubeVirt and Harvester write them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-
-def timestamp() -> str:
-    """Now, as the API writes times."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+from simulator.clock import timestamp
 
 
 def with_condition(

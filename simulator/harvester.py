@@ -23,11 +23,11 @@ from simulator.controllers import Controllers, SimulationSettings
 from simulator.controllers.aggregated import GROUP, VERSION, PowerApi, served_resources
 from simulator.controllers.objects import ObjectWriter
 from simulator.controllers.seeds import IMAGE_NAME, ensure_seeds
-from simulator.guests.disk import write_private
 from simulator.guests.machines import GuestMachines
 from simulator.guests.network import random_block
 from simulator.guests.timings import GuestTimings
 from simulator.kinds import HARVESTER_KINDS
+from simulator.private_files import write_private
 
 _STATE_FILE = "state.json"
 

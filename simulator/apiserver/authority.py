@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from simulator.private_files import write_private
+
 _CA_LIFETIME = timedelta(days=3650)
 _LEAF_LIFETIME = timedelta(days=365)
 _CLOCK_SLACK = timedelta(minutes=5)
@@ -52,12 +54,11 @@ class Authority:
                 account.read_text(),
             )
         made = cls.generate(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_private(files["server-ca"], made.server_ca.certificate)
-        _write_private(files["server-ca-key"], made.server_ca.key)
-        _write_private(files["client-ca"], made.client_ca.certificate)
-        _write_private(files["client-ca-key"], made.client_ca.key)
-        _write_private(account, made.account_key)
+        write_private(files["server-ca"], made.server_ca.certificate)
+        write_private(files["server-ca-key"], made.server_ca.key)
+        write_private(files["client-ca"], made.client_ca.certificate)
+        write_private(files["client-ca-key"], made.client_ca.key)
+        write_private(account, made.account_key)
         return made
 
     def issue_client(self, common_name: str, organizations: tuple[str, ...] = ()) -> KeyPair:
@@ -163,9 +164,3 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _write_private(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)

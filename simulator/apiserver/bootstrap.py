@@ -5,7 +5,7 @@ from typing import Any
 
 from kube.resources import Object
 from simulator.apiserver.identity import AUTHENTICATED_GROUP, MASTERS_GROUP, UNAUTHENTICATED_GROUP
-from simulator.apiserver.metadata import now
+from simulator.clock import timestamp
 from simulator.kinds import KindSpec
 from simulator.kinds.crds import build_crds
 
@@ -67,14 +67,14 @@ def build_api_service(group: str, version: str) -> Object:
     """The APIService of an aggregated API that is mounted and answers."""
     name = f"{version}.{group}"
     spec = {"group": group, "version": version, "groupPriorityMinimum": 1000, "versionPriority": 15}
-    available = {"type": "Available", "status": "True", "reason": "Passed", "lastTransitionTime": now()}
+    available = {"type": "Available", "status": "True", "reason": "Passed", "lastTransitionTime": timestamp()}
     body = _object("apiregistration.k8s.io/v1", "APIService", name)
     return body | {"spec": spec, "status": {"conditions": [available]}}
 
 
 def _established(crd: Mapping[str, Any]) -> Object:
     conditions = [
-        {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": now()}
+        {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": timestamp()}
         for kind, reason in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))
     ]
     stored = [version["name"] for version in crd["spec"]["versions"]]

@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 from kube.errors import FieldCause
@@ -16,6 +15,7 @@ from kube.names import (
     random_suffix,
 )
 from kube.resources import Object
+from simulator.clock import timestamp
 from simulator.kinds import KindSpec
 
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -28,11 +28,6 @@ _EMPTY_IS_ABSENT = ("labels", "annotations", "finalizers", "ownerReferences")
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
-def now() -> str:
-    """The time as ``metadata`` has it: UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def stamp_new(kind: KindSpec, metadata: dict[str, Any], namespace: str) -> None:
     """Give a new object its system fields and, where only ``generateName`` is given, its name."""
     if not metadata.get("name") and metadata.get("generateName"):
@@ -42,7 +37,7 @@ def stamp_new(kind: KindSpec, metadata: dict[str, Any], namespace: str) -> None:
     if kind.resource.namespaced:
         metadata["namespace"] = namespace
     metadata["uid"] = str(uuid.uuid4())
-    metadata["creationTimestamp"] = now()
+    metadata["creationTimestamp"] = timestamp()
     if kind.counts_generation:
         metadata["generation"] = 1
 

@@ -7,8 +7,8 @@ from kube.errors import FieldCause
 from kube.resources import Object
 from simulator.apiserver.fieldsets import FieldSet, Path, compare, decode, encode, fields_of, shown, with_named_parents
 from simulator.apiserver.merging import merge, without
-from simulator.apiserver.metadata import now
 from simulator.apiserver.status import apply_conflict
+from simulator.clock import timestamp
 from simulator.kinds import KindSpec
 from simulator.kinds.metadata import object_schema
 
@@ -121,7 +121,7 @@ def _read(obj: Object) -> tuple[Owners, dict[Manager, str]]:
     for entry in obj["metadata"].get("managedFields") or []:
         manager = Manager(entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""))
         owners[manager] = decode(entry.get("fieldsV1") or {})
-        times[manager] = entry.get("time") or now()
+        times[manager] = entry.get("time") or timestamp()
     return owners, times
 
 
@@ -136,7 +136,7 @@ def _write(kind: KindSpec, obj: Object, before: Owners, after: Owners, times: di
             "manager": manager.name,
             "operation": manager.operation,
             "apiVersion": kind.resource.api_version,
-            "time": times[manager] if unchanged else now(),
+            "time": times[manager] if unchanged else timestamp(),
             "fieldsType": "FieldsV1",
             "fieldsV1": encode(fields),
         }

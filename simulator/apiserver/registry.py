@@ -14,9 +14,10 @@ from simulator.apiserver import builtin_rules, ownership, status
 from simulator.apiserver.deletion import DeleteOptions, finalizers_for
 from simulator.apiserver.fieldsets import is_granular
 from simulator.apiserver.intake import receive
-from simulator.apiserver.metadata import check_finalizers, check_metadata, keep_system_fields, now, stamp_new, tidy
+from simulator.apiserver.metadata import check_finalizers, check_metadata, keep_system_fields, stamp_new, tidy
 from simulator.apiserver.schema import fill_defaults, validate
 from simulator.apiserver.storage import Store, Stored, copied
+from simulator.clock import timestamp
 from simulator.kinds import KindSpec
 from simulator.kinds.metadata import object_schema
 from simulator.kinds.schema import Schema
@@ -270,7 +271,7 @@ class Registry:
     def _mark_deleted(self, kind: KindSpec, old: Object, finalizers: list[str], *, dry_run: bool) -> Object:
         metadata = old["metadata"] | {"finalizers": finalizers}
         if "deletionTimestamp" not in metadata:
-            metadata |= {"deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
+            metadata |= {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 0}
             if "generation" in metadata:
                 metadata["generation"] += 1
         tidy(metadata)

@@ -9,10 +9,10 @@ from kube.resources import Object
 from simulator.apiserver import status
 from simulator.apiserver.authentication import Authenticator
 from simulator.apiserver.identity import User
-from simulator.apiserver.metadata import now
 from simulator.apiserver.rbac import Rbac, Rule
 from simulator.apiserver.requests import RequestInfo
 from simulator.apiserver.tokens import ISSUER, TokenSigner
+from simulator.clock import timestamp
 from simulator.kinds import KindSpec
 
 _DEFAULT_SECONDS = 3600
@@ -109,7 +109,7 @@ def issue_token(signer: TokenSigner, account: Object, request: Object) -> Object
     return {
         "kind": "TokenRequest",
         "apiVersion": resources.TOKEN_REQUESTS.api_version,
-        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "creationTimestamp": now()},
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "creationTimestamp": timestamp()},
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": None},
         "status": {"token": token, "expirationTimestamp": end.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }

@@ -20,6 +20,8 @@ from kube.resources import (
     VIRTUAL_MACHINES,
     Object,
 )
+from simulator.apiserver.calls import error_response
+from simulator.apiserver.status import ApiError
 from simulator.controllers.power import ACTIONS, PowerChange, PowerRefused, RequestStateChange, SetRunStrategy
 
 GROUP = SUBRESOURCE_VIRTUAL_MACHINES.group
@@ -133,13 +135,4 @@ async def _read_options(request: web.BaseRequest) -> Mapping[str, Any]:
 
 def refusal(code: int, reason: str, message: str) -> web.Response:
     """A `Status` that says no."""
-    body = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    }
-    return web.json_response(body, status=code)
+    return error_response(ApiError(code, reason, message))

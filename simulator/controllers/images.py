@@ -9,7 +9,8 @@ from typing import Any
 
 from kube.errors import NotFound
 from kube.resources import STORAGE_CLASSES, VIRTUAL_MACHINE_IMAGES, Object
-from simulator.conditions import condition_status, timestamp, with_condition
+from simulator.clock import timestamp
+from simulator.conditions import condition_status, with_condition
 from simulator.controllers.cache import ObjectCache
 from simulator.controllers.objects import ObjectWriter
 from simulator.controllers.settings import SimulationSettings

@@ -15,7 +15,8 @@ from kube.resources import (
     VIRTUAL_MACHINE_INSTANCES,
     Object,
 )
-from simulator.conditions import timestamp, with_condition, without_condition
+from simulator.clock import timestamp
+from simulator.conditions import with_condition, without_condition
 from simulator.controllers.boot_order import BootMaterialMissing, read_boot_order
 from simulator.controllers.cache import ObjectCache
 from simulator.controllers.instance_status import agent_facts, build_interfaces

@@ -10,7 +10,7 @@ from typing import Any
 
 from kube.errors import KubeError
 from kube.resources import LEASES, NODES, Object
-from simulator.conditions import timestamp
+from simulator.clock import timestamp
 from simulator.controllers.objects import ObjectWriter
 from simulator.controllers.settings import SimulationSettings
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from simulator.guests.api import GuestApi
 from simulator.guests.cluster_nodes import ClusterNodes, NodeRefused
-from simulator.guests.disk import write_private
 from simulator.guests.distribution import DISTRIBUTIONS, Distribution
 from simulator.guests.node_config import NodeConfig
 from simulator.guests.nodes import Kubelet
 from simulator.guests.pki import GuestAuthorities
 from simulator.guests.timings import GuestTimings
 from simulator.guests.tokens import TokenRefused, check_ca_hash, check_password, parse_token
+from simulator.private_files import write_private
 
 STATE_FILE = "cluster.json"
 

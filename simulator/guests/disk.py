@@ -6,12 +6,12 @@ those are `commands.py`'s and `service.py`'s.
 
 import base64
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kube.names import shorten_with_hash
+from simulator.private_files import write_private
 
 
 @dataclass(slots=True)
@@ -90,13 +90,3 @@ class DiskShelf:
 
     def _path(self, disk_id: str) -> Path | None:
         return None if self._folder is None else self._folder / f"{shorten_with_hash(disk_id)}.json"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file in one step; nobody but its owner can read it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.new")
-    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    scratch.replace(path)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kube.resources import Object
-from simulator.conditions import timestamp, with_condition
+from simulator.clock import timestamp
+from simulator.conditions import with_condition
 from simulator.guests.distribution import Distribution
 from simulator.guests.node_config import NodeConfig
 
