@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from kube.credentials import Credentials
 from tests.bed.api_client import ApiClient
 from tests.bed.kubeconfigs import render_kubeconfig
 from tests.bed.pki import Authority, KeyPair, generate_key_pem, public_key_pem
@@ -86,6 +87,16 @@ class ApiServer:
     @property
     def admin_client_key_pem(self) -> str:
         return self.files.admin_pair.key_pem
+
+    @property
+    def admin_credentials(self) -> Credentials:
+        """What the project's own clients take, of a user in system:masters."""
+        return Credentials(
+            servers=(self.url,),
+            ca_pem=self.ca_pem,
+            client_cert_pem=self.admin_client_cert_pem,
+            client_key_pem=self.admin_client_key_pem,
+        )
 
     @cached_property
     def admin_kubeconfig(self) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from kube.credentials import Credentials
 from kube.resources import NAMESPACES
 from simulator.apiserver import ApiServer, Authority
 from simulator.kinds import HARVESTER_KINDS
@@ -37,13 +36,7 @@ def real_crds_cluster(request: pytest.FixtureRequest) -> Cluster:
 
 def _connected(name: str, request: pytest.FixtureRequest, fixture: str) -> Cluster:
     server = request.getfixturevalue(fixture)
-    credentials = Credentials(
-        servers=(server.url,),
-        ca_pem=server.ca_pem,
-        client_cert_pem=server.admin_client_cert_pem,
-        client_key_pem=server.admin_client_key_pem,
-    )
-    return Cluster(name, credentials, request.getfixturevalue("bed").forget_before)
+    return Cluster(name, server.admin_credentials, request.getfixturevalue("bed").forget_before)
 
 
 _ON_REAL = [pytest.mark.kube, pytest.mark.servers]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,9 +10,9 @@ from kube.client import KubeClient
 from kube.credentials import Credentials
 from kube.guard import AddressGuard
 from simulator.apiserver import ApiServer
+from tests.bed.loop_thread import LoopThread
 
 LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
-_DEADLINE = 20.0
 
 T = TypeVar("T")
 
@@ -24,11 +22,9 @@ class RunningServer:
 
     def __init__(self, build: Callable[[], ApiServer]) -> None:
         self._build = build
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulated-apiserver", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._loop = LoopThread()
         self.server = self.run(self._start())
         self.admin: Credentials = self.server.admin_credentials()
         return self
@@ -37,13 +33,11 @@ class RunningServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.run(self.server.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_DEADLINE)
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the server's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_DEADLINE)
+        return self._loop.run(work)
 
     def client(self, credentials: Credentials | None = None, *, timeout: float = 10.0) -> KubeClient:
         """The project's own client, as the administrator unless told otherwise."""

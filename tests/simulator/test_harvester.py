@@ -15,7 +15,6 @@ import pytest
 
 from kube.aio import AsyncKubeClient
 from kube.errors import KubeError, ServerError
-from kube.guard import AddressGuard
 from kube.kubeconfig import parse_kubeconfig
 from kube.resources import (
     CLUSTER_ROLES,
@@ -39,8 +38,7 @@ from simulator.harvester import PortTaken, SimulatedHarvester
 from tests.simulator.controllers.objects import cloud_init, machine
 from tests.simulator.guests.stage import FAST, GuestClients, eventually
 from tests.simulator.guests.user_data import ClusterPlan
-
-LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
+from tests.simulator.running import LOOPBACK
 
 
 def quick(name: str, folder: Path | None = None, port: int = 0) -> SimulatedHarvester:
@@ -247,11 +245,16 @@ def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
     assert refusal.value.code == 2
 
 
+# Each of these starts Python anew, with all that a cluster imports: too slow for the part that runs at every change.
+own_process = pytest.mark.servers
+
+
 def start_program(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "simulator", *options(folder, *arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@own_process
 async def test_the_program_writes_kubeconfigs_and_ends_cleanly(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     program = start_program(tmp_path, "--ready-file", str(ready))
@@ -270,6 +273,7 @@ async def test_the_program_writes_kubeconfigs_and_ends_cleanly(tmp_path: Path) -
         program.communicate()
 
 
+@own_process
 async def test_the_program_names_a_taken_port_and_fails(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -281,6 +285,7 @@ async def test_the_program_names_a_taken_port_and_fails(tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
+@own_process
 async def test_the_program_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -291,6 +296,7 @@ async def test_the_program_names_a_folder_that_cannot_be_written(tmp_path: Path)
     assert f"--folder {blocked}" in output
 
 
+@own_process
 async def test_the_program_dies_with_its_parent_when_asked(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     arguments = options(tmp_path, "--ready-file", str(ready), "--die-with-parent")

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from kube.aio import AsyncKubeClient
 from kube.credentials import Credentials
-from kube.guard import AddressGuard
 from kube.names import random_suffix
 from kube.resources import NAMESPACES, VIRTUAL_MACHINE_IMAGES, VIRTUAL_MACHINES, Object
 from simulator.apiserver import ApiServer, Authority
@@ -31,66 +28,36 @@ from simulator.guests.timings import GuestTimings
 from simulator.kinds import HARVESTER_KINDS
 from tests.bed.crds import project_crds
 from tests.bed.kubernetes import Bed
+from tests.bed.loop_thread import LoopThread
 from tests.node_driver.battery import HOSTILE_TEXTS
 from tests.node_driver.harvester.bench import HarvesterBench
 from tests.node_driver.harvester.tapped_client import TappedClient
 from tests.simulator.guests.stage import FAST
+from tests.simulator.running import LOOPBACK
 
-LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
-START_SECONDS = 60.0
 PAUSE = 0.05
-
-T = TypeVar("T")
-
-
-class Loop:
-    """An event loop in a thread of its own, for servers that blocking tests talk to."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
-
-    @contextmanager
-    def entered(self, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        yield self.run(context.__aenter__())
-        self.run(context.__aexit__(None, None, None))
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(START_SECONDS)
-        self._loop.close()
 
 
 @pytest.fixture(scope="session")
-def loop_thread() -> Iterator[Loop]:
-    loop = Loop()
+def loop_thread() -> Iterator[LoopThread]:
+    loop = LoopThread()
     yield loop
     loop.close()
 
 
 @pytest.fixture(scope="session")
-def simulated_harvester(loop_thread: Loop) -> Iterator[Credentials]:
+def simulated_harvester(loop_thread: LoopThread) -> Iterator[Credentials]:
     """Administrator's credentials of a simulated Harvester cluster."""
     with loop_thread.entered(simulated_cluster()) as credentials:
         yield credentials
 
 
 @pytest.fixture(scope="session")
-def real_harvester(loop_thread: Loop, bed: Bed) -> Iterator[Credentials]:
+def real_harvester(loop_thread: LoopThread, bed: Bed) -> Iterator[Credentials]:
     """Administrator's credentials of a real kube-apiserver at which Harvester's controllers are played."""
     server = bed.start_api_server("node-driver", project_crds() or (), controller_manager=True)
-    credentials = Credentials(
-        servers=(server.url,),
-        ca_pem=server.ca_pem,
-        client_cert_pem=server.admin_client_cert_pem,
-        client_key_pem=server.admin_client_key_pem,
-    )
-    with loop_thread.entered(played_cluster(credentials, _aggregated_behind_service)):
-        yield credentials
+    with loop_thread.entered(played_cluster(server.admin_credentials, _aggregated_behind_service)):
+        yield server.admin_credentials
 
 
 @asynccontextmanager

@@ -27,9 +27,9 @@ from node_driver.harvester.settings import SETTINGS
 from node_driver.types import MachinePhase, MachineRef, MachineView
 from tests.bed.kubernetes import ApiServer
 from tests.node_driver.harvester.bench import HarvesterBench
-from tests.node_driver.harvester.conftest import LOOPBACK
 from tests.node_driver.harvester.orders import OWNER, build_order
 from tests.node_driver.harvester.tapped_client import TappedClient
+from tests.simulator.running import LOOPBACK
 
 WITHOUT_AGENT = "#cloud-config\n{}\n"
 EVERY_SETTING: dict[str, Any] = {
@@ -181,12 +181,7 @@ def covers(stored: Any, written: Any) -> bool:
 def test_every_object_is_stored_as_written_by_the_real_server(request: pytest.FixtureRequest, server: str) -> None:
     """With the project's own CRDs, and with those of KubeVirt and Harvester where they are at hand."""
     found: ApiServer = request.getfixturevalue(server)
-    credentials = Credentials(
-        servers=(found.url,),
-        ca_pem=found.ca_pem,
-        client_cert_pem=found.admin_client_cert_pem,
-        client_key_pem=found.admin_client_key_pem,
-    )
+    credentials = found.admin_credentials
     with TappedClient(credentials, guard=LOOPBACK) as client:
         accept_unchanged(client, f"team-{random_suffix()}")
 

@@ -9,7 +9,6 @@ import pytest
 
 from kube.aio import AsyncKubeClient
 from kube.credentials import Credentials
-from kube.guard import AddressGuard
 from kube.names import random_suffix
 from kube.resources import (
     NAMESPACES,
@@ -35,8 +34,8 @@ from tests.bed.kubernetes import ApiServer as RealApiServer
 from tests.bed.kubernetes import Bed
 from tests.simulator.controllers.objects import cloud_init, machine
 from tests.simulator.guests.stage import FAST, eventually
+from tests.simulator.running import LOOPBACK
 
-LOOPBACK = AddressGuard(allow=["127.0.0.0/8"])
 Issue = Callable[[str], Credentials]
 Power = Callable[[], Awaitable[None]]
 UPSTREAM = pytest.param("upstream", marks=[pytest.mark.kube, pytest.mark.servers])
@@ -164,15 +163,12 @@ def settings() -> SimulationSettings:
 async def cluster(request: pytest.FixtureRequest, settings: SimulationSettings) -> AsyncIterator[Cluster]:
     if request.param != "simulated":
         server: RealApiServer = request.getfixturevalue(f"{request.param}_harvester")
-        credentials = Credentials(
-            (server.url,), server.ca_pem, None, server.admin_client_cert_pem, server.admin_client_key_pem
-        )
 
         def issue(user: str) -> Credentials:
             pair = server.client_certificate(user)
             return Credentials((server.url,), server.ca_pem, None, pair.certificate_pem, pair.key_pem)
 
-        async for cluster in _at_work(credentials, settings, issue, None):
+        async for cluster in _at_work(server.admin_credentials, settings, issue, None):
             yield cluster
         return
     simulated = ApiServer(HARVESTER_KINDS, Authority.generate("test"))

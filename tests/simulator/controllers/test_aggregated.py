@@ -14,8 +14,9 @@ from simulator.controllers.aggregated import GROUP, VERSION
 from simulator.controllers.aggregated_server import AggregatedServer, FrontProxyTrust
 from tests.bed.pki import Authority as BedAuthority
 from tests.bed.pki import KeyPair
-from tests.simulator.controllers.conftest import LOOPBACK, Cluster
+from tests.simulator.controllers.conftest import Cluster
 from tests.simulator.controllers.objects import cloud_init, machine
+from tests.simulator.running import LOOPBACK
 
 
 async def refused(cluster: Cluster, name: str, action: str, body: Any = None) -> KubeError:

@@ -10,11 +10,11 @@ import pytest
 from kube.aio import AsyncKubeClient
 from kube.credentials import Credentials
 from kube.errors import KubeError
-from kube.guard import AddressGuard
 from kube.resources import NODES
 from simulator.guests.machines import BootOrder, GuestMachine, GuestMachines
 from tests.simulator.guests.certificates import issue_leaf
 from tests.simulator.guests.user_data import ClusterPlan
+from tests.simulator.running import LOOPBACK
 
 FAST = {"boot": 0.01, "install": 0.01, "start": 0.02, "ready": 0.02, "lost": 0.1, "retry": 0.05}
 DEADLINE = 20.0
@@ -48,7 +48,7 @@ class GuestClients:
             client_cert_pem=leaf.cert_pem,
             client_key_pem=leaf.key_pem,
         )
-        client = AsyncKubeClient(credentials, guard=AddressGuard(allow=["127.0.0.0/8"]), timeout=5)
+        client = AsyncKubeClient(credentials, guard=LOOPBACK, timeout=5)
         self._clients.append(client)
         return client
 
