@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+# Runs pytest in processes of its own, which start for longer than most tests take.
+pytestmark = pytest.mark.servers
+
 REPOSITORY = Path(__file__).parents[2]
 
 CONFTEST = "from tests.bed.fixtures import *"

@@ -103,6 +103,11 @@ def test_a_watch_ends_when_its_time_is_over(cluster: Cluster, path: str) -> None
         assert list(events) == []
 
 
+# A bookmark comes two seconds before the end of a watch, so these wait longer than that: too long for the fast part.
+waits_for_bookmarks = pytest.mark.servers
+
+
+@waits_for_bookmarks
 def test_flt19_a_bookmark_comes_before_the_end_and_a_watch_resumes_from_it(cluster: Cluster, path: str) -> None:
     start = version(create(cluster, path, "a"))
     query = {"resourceVersion": start, "allowWatchBookmarks": "true", "fieldSelector": "metadata.name=a"}
@@ -118,6 +123,7 @@ def test_flt19_a_bookmark_comes_before_the_end_and_a_watch_resumes_from_it(clust
         assert told(next(events)) == ("ADDED", "b")
 
 
+@waits_for_bookmarks
 def test_without_asking_there_are_no_bookmarks(cluster: Cluster, path: str) -> None:
     start = version(create(cluster, path, "a"))
     with cluster.watch(path, seconds=3, resourceVersion=start) as events:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Runs pytest in a process of its own, which starts for longer than most tests take.
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "node_driver" / "ADDING.md"
 FILE = re.compile(r"^`(?P<name>[\w/.]+)`\n\n```\w+\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL)
