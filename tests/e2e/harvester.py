@@ -95,8 +95,7 @@ class RealHarvester(Harvester):
 
     @property
     def credentials(self) -> Credentials:
-        admin = self.server
-        return Credentials((admin.url,), admin.ca_pem, None, admin.admin_client_cert_pem, admin.admin_client_key_pem)
+        return self.server.admin_credentials
 
     async def start(self) -> None:
         self._client = AsyncKubeClient(self.credentials, guard=LOOPBACK)
