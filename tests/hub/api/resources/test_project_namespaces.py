@@ -81,7 +81,7 @@ def test_a_cluster_that_is_being_deleted_takes_no_more(admin: Caller, project: P
 
 
 @pytest.mark.parametrize("member", ["project", "cluster"])
-@pytest.mark.parametrize("value", [None, 5, "x", "", [], str(uuid7())])
+@pytest.mark.parametrize("value", [None, 5, "x", "", [], "01a20fcb-0000-7000-8000-000000000000"])
 def test_a_wrong_reference_is_refused_with_its_place(
     admin: Caller, project: Project, cluster: Cluster, member: str, value: object
 ) -> None:
