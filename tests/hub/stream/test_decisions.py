@@ -181,6 +181,10 @@ def test_sec22_an_upgrade_of_what_is_no_watch_opens_a_session(made: HandMade) ->
     assert ask("GET", at(cluster, "/api/v1/namespaces/x/pods/p/log"), *UPGRADE).changes
     assert ask("GET", at(cluster, "/apis/g.io/v1/namespaces/x/things/t/shell"), *UPGRADE).changes
     assert not ask("GET", at(cluster, "/api/v1/pods?watch=1"), *UPGRADE).changes
+    reader = made.user("maria", ADMIN, scope=TokenScope(read_only=True))
+    with pytest.raises(NotLetIn) as raised:
+        decide(made.snapshot(), ask("GET", at(cluster, "/apis/g.io/v1/things/t/shell"), *UPGRADE, token=reader), NOW)
+    assert raised.value.code == "request.denied"
 
 
 @pytest.mark.parametrize(
