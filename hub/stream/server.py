@@ -27,7 +27,7 @@ from .web import relay_to_web, web_pool
 BACKLOG = 1024
 HANDSHAKE_TIMEOUT = 10.0
 MOST_CONNECTIONS = 4096
-MOST_WAITING = 1500  # connections that have asked for nothing (yet); each takes about 55 KiB with its TLS
+MOST_WAITING = 1200  # connections that have asked for nothing (yet); with TLS and churn each takes about 75 KiB
 SPARE_FILES = 256  # open files beside connections: databases, logs, idle upstreams
 DRAIN_SECONDS = 10.0
 ACCEPT_PAUSE = 0.5  # after the system has refused another socket
