@@ -19,7 +19,6 @@ TOKEN_START = "pdk_"  # noqa: S105  (how tokens begin, not one)
 
 define("body.too_large", 413, "The body is too large")
 define("body.length_missing", 411, "The length of the body must be told")
-define("request.token_in_query", 400, "Credentials do not belong into a URL; send the header Authorization")
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

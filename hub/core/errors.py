@@ -57,6 +57,7 @@ class HubError(Exception):
 
 define("request.invalid", 400, "The request is not valid")
 define("request.unauthenticated", 401, "Credentials are missing or not valid")
+define("request.token_in_query", 400, "Credentials do not belong into a URL; send the header Authorization")
 define("request.denied", 403, "You are not allowed to do this")
 define("object.not_found", 404, "There is no such object")
 define("object.in_use", 409, "The object is still in use")

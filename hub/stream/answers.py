@@ -9,7 +9,6 @@ from kube.relay.heads import Headers, render_response_head
 define("request.malformed", 400, "The request is no proper HTTP")
 define("request.body_broken", 400, "The request's body ended early or is malformed")
 define("request.path_ambiguous", 400, "The path could be read in two ways")
-define("request.token_in_query", 400, "Credentials do not belong into a URL; send the header Authorization")
 define("request.token_in_subprotocol", 400, "Credentials are accepted in the header Authorization only")
 define("request.impersonates", 403, "The hub does not act as somebody else on a caller's word")
 define("request.origin_foreign", 403, "The request comes from a page of another origin")
