@@ -37,6 +37,8 @@ def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     with parent.stdout:
         pid = int(parent.stdout.readline())
         assert is_running(pid)
+        comm = Path(f"/proc/{pid}/comm")  # the wrapper asks for the signal before it becomes the program
+        wait_for("the child to be itself", lambda: comm.read_text().strip() == "sleep", seconds=10)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait(timeout=10)
         wait_for("the child to be gone", lambda: not is_running(pid), seconds=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from tests.bed.waiting import wait_for
 from tests.simulator.running import LOOPBACK
 
 REQUEST_SECONDS = 30.0
+AUTHORIZER_LAG = 0.5
+"""kube-apiserver's authorizer hears of rules and bindings by watches of its own, and nothing tells when it has."""
+_RBAC = "/apis/rbac.authorization.k8s.io/"
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -98,6 +102,8 @@ class Cluster:
             _send(connection, method, _target(path, query), sent, payload)
             answer = connection.getresponse()
             warnings = tuple(answer.headers.get_all("Warning") or ())
+            if _RBAC in path and method != "GET" and answer.status < 300 and self.name != "simulated":
+                time.sleep(AUTHORIZER_LAG)
             return Answer(answer.status, dict(answer.headers.items()), warnings, _decoded(answer.read()))
         finally:
             connection.close()

@@ -27,20 +27,23 @@ FAST = {"PADDOCK_STEP_DEADLINE": "5", "PADDOCK_LEASE_SECONDS": "10", "PADDOCK_PO
 def hub(kube_binaries: object) -> Iterator[Hub]:
     home = Path(tempfile.mkdtemp(prefix="pdk-e2e-", dir="/tmp"))
     home.chmod(0o711)
-    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    stack = Stack(StackSettings(home, f"127.0.0.1:{port}", f"https://127.0.0.1:{port}"), simulate=False)
+    # Only while it starts: its processes keep these variables, other tests of this process do not want them.
+    with pytest.MonkeyPatch.context() as patch:
         for name in ("DATABASE_URL", "REDIS_URL", "PADDOCK_KEYS_FILE", "PADDOCK_HOME"):
             patch.delenv(name, raising=False)
-        for name, value in FAST.items():
+        for name, value in {**FAST, "PADDOCK_ADDRESS_ALLOW": "127.0.0.0/8"}.items():
             patch.setenv(name, value)
-        patch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8")
         patch.setenv("PADDOCK_FAILPOINTS_FOLDER", str(home))
-        free.close()
-        settings = StackSettings(home, f"127.0.0.1:{port}", f"https://127.0.0.1:{port}")
-        with Stack(settings, simulate=False) as stack:
-            token = stack.processes.run("token", manage("issue_token", "admin", "--name", "e2e"), timeout=60)
-            yield Hub(stack, HubClient(stack.local_url, stack.ca_file, token.strip()))
-    shutil.rmtree(home, ignore_errors=True)
+        stack.__enter__()
+    try:
+        token = stack.processes.run("token", manage("issue_token", "admin", "--name", "e2e"), timeout=60)
+        yield Hub(stack, HubClient(stack.local_url, stack.ca_file, token.strip()))
+    finally:
+        stack.__exit__(None, None, None)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
