@@ -1,7 +1,6 @@
 """Questions about guest clusters and machines that more than one caller asks."""
 
 from typing import TYPE_CHECKING, Self
-from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, Q
@@ -23,9 +22,6 @@ class NodePoolQuerySet(models.QuerySet["NodePool"]):
 
 
 class MachineQuerySet(models.QuerySet["Machine"]):
-    def of_infrastructure(self, cluster_id: UUID) -> Self:
-        return self.filter(guest__infrastructure_id=cluster_id)
-
     def wanted(self) -> Self:
         return self.filter(deletion_requested_at__isnull=True)
 

@@ -53,20 +53,17 @@ class Demo:
     def _import(self, name: str, kubeconfig: Path) -> Any:
         body = {"name": name, "kind": "harvester", "kubeconfig": kubeconfig.read_text()}
         cluster = self.hub.ensure("clusters", body, name=name)
-        told: set[str] = set()
 
         def ready() -> Any:
             current = self.hub.get(f"clusters/{cluster['id']}")
-            for check in current["checks"]:
-                if check["state"] == "passed" and check["name"] not in told:
-                    told.add(check["name"])
             failed = [check for check in current["checks"] if check["state"] == "failed"]
             self._waiting_for = "; ".join(f"{c['name']}: {c['message']} {c['fix']}" for c in failed)
             return current if _is_true(current, "Ready") else None
 
-        ready_cluster = self._await(f"cluster {name}", ready)
-        self._tell(f"Imported Harvester cluster {name}: {ready_cluster['server_version']}, {len(told)} checks passed")
-        return ready_cluster
+        imported = self._await(f"cluster {name}", ready)
+        passed = sum(check["state"] == "passed" for check in imported["checks"])
+        self._tell(f"Imported Harvester cluster {name}: {imported['server_version']}, {passed} checks passed")
+        return imported
 
     def _order(self, project: str, infrastructure: str) -> Any:
         name = f"demo-{self.distribution}"
