@@ -1,4 +1,4 @@
-"""Rows of access: which user holds which role where, and the counter that tells when a snapshot is out of date."""
+"""Rows of access: custom roles, who holds which role where, invitations, and the counter that outdates snapshots."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from hub.core.models import Record
 from hub.federation.models import Cluster
-from hub.identity.models import User
+from hub.identity.models import Group, User
 from hub.tenancy.models import Project, Tenant
 
 from .grants import BindingFact
@@ -17,25 +17,60 @@ from .querysets import RoleBindingQuerySet
 SCOPE_KINDS = (("hub", "Hub"), ("tenant", "Tenant"), ("project", "Project"), ("cluster", "Cluster"))
 
 
-class RoleBinding(Record):
-    """A user's role at one scope. It goes with whatever it names: user, tenant, project or cluster.
+class Role(Record):
+    """A role that people made, of the hub or of one tenant; the built-in ones are in ``permissions``.
 
-    ``tenant`` is also set for a project's binding, as on every row that a tenant owns.
+    ``rules`` is a list of ``{"resources", "verbs"}`` of the permission table, ``kubernetes_rules`` a list of
+    ``{"apiGroups", "resources", "verbs"}`` that hold inside member clusters, ``inherits`` the keys of roles whose rules count
+    too. A locked role keeps its bindings and takes no new ones.
+    """
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.CASCADE, related_name="roles")
+    name = models.CharField(max_length=63)
+    description = models.CharField(max_length=200, blank=True, default="")
+    scopes = models.JSONField(default=list)
+    rules = models.JSONField(default=list)
+    kubernetes_rules = models.JSONField(default=list)
+    inherits = models.JSONField(default=list)
+    is_locked = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="role_name_in_owner", nulls_distinct=False),
+        ]
+
+    @property
+    def key(self) -> str:
+        """What bindings, inheritance and the groups of members name it by; it outlives a change of name."""
+        return str(self.pk)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RoleBinding(Record):
+    """A role of a user (a service account too) or of a provider's group at one scope; it goes with whatever it names.
+
+    ``role`` is a built-in role's name or a custom one's key; then ``custom_role`` is set too. ``tenant`` is also set for a
+    project's binding, as on every row that a tenant owns. After ``expires_at`` it counts no more.
     """
 
     role = models.CharField(max_length=63)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_bindings")
+    custom_role = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="bindings")
+    user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="role_bindings")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="role_bindings")
     scope_kind = models.CharField(max_length=16, choices=SCOPE_KINDS)
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.CASCADE, related_name="role_bindings")
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="role_bindings")
     cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.CASCADE, related_name="role_bindings")
+    expires_at = models.DateTimeField(null=True, blank=True)
 
     objects = RoleBindingQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["user", "role", "scope_kind", "tenant", "project", "cluster"],
+                fields=["user", "group", "role", "scope_kind", "tenant", "project", "cluster"],
                 name="role_binding_once",
                 nulls_distinct=False,
             ),
@@ -47,6 +82,10 @@ class RoleBinding(Record):
                     | Q(scope_kind="project", tenant__isnull=False, project__isnull=False, cluster=None)
                     | Q(scope_kind="cluster", project=None, cluster__isnull=False)
                 ),
+            ),
+            models.CheckConstraint(
+                name="role_binding_has_one_subject",
+                condition=Q(user__isnull=False, group=None) | Q(user=None, group__isnull=False),
             ),
         ]
 
@@ -66,7 +105,32 @@ class RoleBinding(Record):
         return BindingFact(self.role, self.scope_kind, self.scope_id)
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.fact}"
+        return f"{self.user_id or self.group_id}: {self.fact}"
+
+
+class Invitation(Record):
+    """A one-time link that gives its first opener a role on a tenant or project; the link's secret is nowhere.
+
+    ``accepted_by`` is that first (issuer, subject): from then on the link is his alone, and good for nothing more.
+    """
+
+    key_id = models.CharField(max_length=12, unique=True, editable=False)
+    secret_hash = models.BinaryField(max_length=32, editable=False)
+    pepper_id = models.CharField(max_length=32, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=63)
+    custom_role = models.ForeignKey(Role, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    note = models.CharField(max_length=200, blank=True, default="")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    binding_expires_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"invitation {self.key_id} to {self.tenant_id}"
 
 
 class AccessEpoch(models.Model):

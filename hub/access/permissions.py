@@ -120,6 +120,19 @@ _TABLE = (
         owner="user_id",
         owner_verbs=CRUD - {"update"},
     ),
+    Resource(
+        "sessions", READ_VERBS | {"delete"}, "identity.Session", owner="user_id", owner_verbs=READ_VERBS | {"delete"}
+    ),
+    Resource("identity-providers", CRUD | {"test"}, "identity.IdentityProvider"),
+    Resource("groups", READ_VERBS, "identity.Group"),
+    Resource("service-accounts", CRUD, "tenancy.ServiceAccount", tenant=("tenant_id",), project=("project_id",)),
+    Resource("credentials", CRUD | {"use"}, "tenancy.Credential", tenant=("tenant_id",), project=("project_id",)),
+    Resource("roles", CRUD, "access.Role", tenant=("tenant_id",)),
+    Resource("invitations", CRUD - {"update"}, "access.Invitation", tenant=("tenant_id",), project=("project_id",)),
+    Resource("grants", CRUD, "allowances.Grant", tenant=("tenant_id",), cluster=("cluster_id",)),
+    Resource(
+        "quotas", CRUD, "allowances.Quota", tenant=("tenant_id",), project=("project_id",), cluster=("cluster_id",)
+    ),
     Resource("releases", READ_VERBS, public_verbs=READ_VERBS),
     Resource("node-drivers", READ_VERBS, public_verbs=READ_VERBS),
 )

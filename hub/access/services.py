@@ -164,4 +164,5 @@ def _wake_members(binding: RoleBinding) -> None:
 
 
 def _detail(binding: RoleBinding) -> dict[str, str]:
-    return {"role": binding.role, "user": binding.user.username, "scope": binding.scope_kind}
+    subject = {"user": binding.user.username} if binding.user else {"group": str(binding.group)}
+    return {"role": binding.role, "scope": binding.scope_kind, **subject}

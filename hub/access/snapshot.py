@@ -121,7 +121,8 @@ def _scope(document: object) -> TokenScope:
 def _read_bindings() -> dict[UUID, tuple[BindingFact, ...]]:
     found: defaultdict[UUID, list[BindingFact]] = defaultdict(list)
     for binding in RoleBinding.objects.filter(user__is_active=True).order_by("created_at", "id").iterator():
-        found[binding.user_id].append(binding.fact)
+        if binding.user_id is not None:
+            found[binding.user_id].append(binding.fact)
     return {user_id: tuple(facts) for user_id, facts in found.items()}
 
 

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "hub.identity",
     "hub.tenancy",
     "hub.federation",
+    "hub.allowances",
     "hub.access",
     "hub.provisioning",
     "hub.api",

@@ -55,6 +55,8 @@ class Cluster(Reconciled):
     groups = models.JSONField(default=list, blank=True, editable=False)
     rights_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     operation_id = models.UUIDField(null=True, blank=True, editable=False)
+    # The namespace that every member of the cluster may read (images, templates); chosen once, "" until then.
+    shared_namespace = models.CharField(max_length=63, default="", blank=True, db_default="", editable=False)
 
     objects = ClusterQuerySet.as_manager()
 
@@ -88,7 +90,9 @@ class Cluster(Reconciled):
 class ProjectNamespace(Reconciled):
     """A project's namespace in a member cluster. ``name`` is chosen and stored before it is made there.
 
-    ``uid`` is the namespace's own, once it exists: deletion never touches another one of the same name.
+    ``uid`` is the namespace's own, once it exists: deletion never touches another one of the same name. An ``adopted``
+    one was there before: the hub binds its roles in it and takes only that back, never the namespace. ``is_default`` is the
+    one that orders of the project go to. The node driver works there as an account of its own, ``machine_token``.
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="namespaces")
@@ -96,6 +100,11 @@ class ProjectNamespace(Reconciled):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="namespaces")
     name = models.CharField(max_length=63)
     uid = models.CharField(max_length=64, default="", blank=True, editable=False)
+    adopted = models.BooleanField(default=False, db_default=False)
+    is_default = models.BooleanField(default=False, db_default=False)
+    machine_token = SealedText(default="", blank=True, db_default="")
+    machine_token_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    machine_token_renew_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ProjectNamespaceQuerySet.as_manager()
 
