@@ -14,7 +14,8 @@ from hub.core.access import Actor
 from hub.core.errors import HubError
 from hub.core.requests import request_context
 from hub.identity.models import User
-from hub.identity.services import actor_of, authenticate_password, authenticate_token
+from hub.identity.services import actor_of, authenticate_password
+from hub.identity.tokens import authenticate_token
 
 Found = tuple[Actor, None] | None
 

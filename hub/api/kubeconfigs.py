@@ -8,7 +8,7 @@ from hub.core.environment import environment
 from hub.core.errors import HubError
 from hub.federation.models import Cluster
 from hub.identity.models import ApiToken
-from hub.identity.services import issue_token
+from hub.identity.tokens import issue_token
 from kube.kubeconfig import render_kubeconfig
 
 from .authentication import user_of

@@ -14,6 +14,7 @@ from hub.core.errors import HubError, define
 LIST_LIMIT = 200
 
 define("token.scope_invalid", 400, "The scope of the token is not valid")
+define("token.scope_too_wide", 403, "A token cannot be used to issue a stronger one")
 
 
 def scope_to_json(scope: TokenScope) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
-from hub.identity.services import mark_used
+from hub.identity.tokens import mark_used
 
 from .database import DatabaseThread
 

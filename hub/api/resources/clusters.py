@@ -14,7 +14,7 @@ from hub.api.kubeconfigs import issue_kubeconfig
 from hub.api.listing import ChoiceFilter, IdFilter, LabelFilter, Listing, TextFilter
 from hub.federation.models import Cluster, ClusterKind
 from hub.federation.services import import_cluster, request_cluster_deletion, update_labels
-from hub.identity.services import DEFAULT_LIFETIME
+from hub.identity.tokens import DEFAULT_LIFETIME
 from hub.operations.models import Operation
 
 from .tokens import Lifetime

@@ -15,7 +15,7 @@ from hub.api.documents import Body, Id, RecordShown, Shown, Text
 from hub.api.listing import IdFilter, Listing, TextFilter
 from hub.core.access import TokenScope
 from hub.identity.models import ApiToken
-from hub.identity.services import DEFAULT_LIFETIME, MAXIMUM_LIFETIME, TOKEN_NAME_LIMIT, issue_token, revoke_token
+from hub.identity.tokens import DEFAULT_LIFETIME, MAXIMUM_LIFETIME, TOKEN_NAME_LIMIT, issue_token, revoke_token
 from hub.operations.models import Operation
 
 LONGEST = int(MAXIMUM_LIFETIME.total_seconds())

@@ -21,7 +21,8 @@ from hub.core.ids import uuid7
 from hub.core.models import Change
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.identity.models import ApiToken, User
-from hub.identity.services import actor_of, issue_token
+from hub.identity.services import actor_of
+from hub.identity.tokens import issue_token
 from hub.tenancy.models import Project, Tenant
 from tests.hub.access.oracle import Thing, may
 from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_tenant, make_user

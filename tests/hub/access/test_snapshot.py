@@ -18,7 +18,7 @@ from hub.core.ids import uuid7
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import cluster_group, project_group
 from hub.identity.models import ApiToken, User
-from hub.identity.services import issue_token, mark_used, revoke_token
+from hub.identity.tokens import issue_token, mark_used, revoke_token
 from hub.tenancy.models import Project
 from hub.tenancy.services import delete_project
 from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_user, user_of

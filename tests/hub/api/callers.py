@@ -12,7 +12,7 @@ from hub.access.services import Scope
 from hub.audit.models import AuditEvent
 from hub.core.access import Actor, TokenScope
 from hub.identity.models import User
-from hub.identity.services import issue_token
+from hub.identity.tokens import issue_token
 from tests.hub.builders import make_actor
 
 ROOT = "/api/v1"

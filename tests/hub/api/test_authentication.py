@@ -10,7 +10,8 @@ from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM
 from hub.identity.login_limits import PAIR_LIMIT
 from hub.identity.models import ApiToken, User
-from hub.identity.services import create_user, issue_token
+from hub.identity.services import create_user
+from hub.identity.tokens import issue_token
 from tests.hub.api.callers import Answer, Caller
 from tests.hub.builders import unique
 

@@ -13,7 +13,7 @@ from hub.audit.services import record
 from hub.core.access import SYSTEM
 from hub.federation.models import Cluster, ClusterKind
 from hub.identity.models import ApiToken, User
-from hub.identity.services import issue_token
+from hub.identity.tokens import issue_token
 from hub.operations import services as operations
 from hub.operations.models import Operation
 from hub.provisioning import services

@@ -12,10 +12,11 @@ from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM, TokenScope
 from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
-from hub.identity import services
+from hub.identity import tokens
 from hub.identity.models import ApiToken, User
-from hub.identity.services import actor_of, authenticate_token, issue_token, mark_used, revoke_token
+from hub.identity.services import actor_of
 from hub.identity.token_format import parse_token
+from hub.identity.tokens import authenticate_token, issue_token, mark_used, revoke_token
 from tests.hub.builders import make_user
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -158,7 +159,7 @@ def test_last_use_is_noted_once_in_a_while_and_is_no_change_of_the_token(
     assert noted.version == token.version
     authenticate_token(text)
     assert ApiToken.objects.get(pk=token.pk).last_used_at == noted.last_used_at
-    later = timezone.now() + services.LAST_USED_INTERVAL + timedelta(seconds=1)
+    later = timezone.now() + tokens.LAST_USED_INTERVAL + timedelta(seconds=1)
     with django_assert_num_queries(1):
         mark_used([token.pk, uuid4()], later)
     assert ApiToken.objects.get(pk=token.pk).last_used_at == later

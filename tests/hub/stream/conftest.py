@@ -29,8 +29,8 @@ from hub.core.ids import uuid7
 from hub.federation.models import Cluster
 from hub.federation.rights import cluster_group, project_group
 from hub.identity.models import ApiToken
-from hub.identity.services import issue_token
 from hub.identity.token_format import TokenText, generate_token
+from hub.identity.tokens import issue_token
 from hub.stream import audit_writer, members, rights
 from hub.stream.audit_writer import AuditEntry
 from hub.stream.members import Member

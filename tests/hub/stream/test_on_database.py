@@ -13,7 +13,7 @@ from hub.core.access import SYSTEM, TokenScope
 from hub.core.changes import record_update
 from hub.federation.models import Cluster
 from hub.federation.rights import cluster_group, project_group
-from hub.identity.services import revoke_token
+from hub.identity.tokens import revoke_token
 from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, user_of
 from tests.hub.stream.conftest import Served, at, bearer, token_of
 from tests.hub.stream.raw_client import render

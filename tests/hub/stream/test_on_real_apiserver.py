@@ -13,7 +13,7 @@ from hub.core.access import SYSTEM, TokenScope
 from hub.core.ids import uuid7
 from hub.federation.models import Cluster
 from hub.federation.rights import cluster_group, impersonation_rules, project_group
-from hub.identity.services import revoke_token
+from hub.identity.tokens import revoke_token
 from kube.kubeconfig import render_kubeconfig
 from tests.bed.kubernetes import ApiServer
 from tests.hub.builders import make_actor, make_namespace, make_project, user_of

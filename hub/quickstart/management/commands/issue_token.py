@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from hub.core.access import SYSTEM
 from hub.identity.models import User
-from hub.identity.services import issue_token
+from hub.identity.tokens import issue_token
 
 
 class Command(BaseCommand):

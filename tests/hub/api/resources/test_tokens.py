@@ -9,7 +9,7 @@ from django.utils import timezone
 from hub.audit.models import AuditEvent
 from hub.core.ids import uuid7
 from hub.identity.models import ApiToken
-from hub.identity.services import MAXIMUM_LIFETIME
+from hub.identity.tokens import MAXIMUM_LIFETIME
 from tests.hub.api.callers import Caller
 
 LONGEST = int(MAXIMUM_LIFETIME.total_seconds())
