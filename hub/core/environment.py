@@ -132,6 +132,16 @@ class Environment(BaseSettings):
     deletion_deadline: int = Field(
         default=900, ge=1, description="Seconds a deletion may take before `Stuck` is reported."
     )
+    token_max_days: int = Field(default=366, ge=1, le=3660, description="Longest life of an API token, in days.")
+    kubeconfig_max_days: int = Field(
+        default=90, ge=1, le=3660, description="Longest life of the token in a downloaded kubeconfig, in days."
+    )
+    login_token_hours: int = Field(
+        default=12,
+        ge=1,
+        le=168,
+        description="Longest life of a token that `paddock-login` gets, in hours; it also ends with the login in the browser.",
+    )
     change_retention_hours: int = Field(default=24, ge=1, description="Hours that change hints are kept.")
     operation_retention_days: int = Field(
         default=90, ge=1, description="Days that finished operations and machine logs are kept."

@@ -289,7 +289,8 @@ class CliLogin(Record):
 
     By device flow: the program polls with the device code whose hash is ``code_hash``, the user types ``user_code``. By
     loopback: ``redirect_uri`` and ``code_challenge`` (S256) are set, and ``code_hash`` is that of the code that the
-    browser carries back. ``host`` and ``peer`` say who asks, for the page that confirms (SEC-54).
+    browser carries back. ``host`` and ``peer`` say who asks, for the page that confirms (SEC-54). ``session`` is the login
+    that said yes, ``token`` what came of it.
     """
 
     code_hash = models.BinaryField(max_length=32, unique=True)
@@ -304,6 +305,7 @@ class CliLogin(Record):
     peer = models.CharField(max_length=45, default="", blank=True)
     state = models.CharField(max_length=20, choices=CliLoginState, default=CliLoginState.PENDING)
     session = models.ForeignKey(Session, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    token = models.ForeignKey(ApiToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     last_polled_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField()
 
