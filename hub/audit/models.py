@@ -3,6 +3,8 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from hub.core.ids import uuid7
@@ -17,8 +19,18 @@ class Outcome(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+UNAUTHENTICATED_VERBS = ("login", "authenticate")
+"""Verbs of which anybody can cause denials, without an account; see ``services.record_unauthenticated``."""
+
+
 class AuditEvent(models.Model):
-    """One act. Tenant, project and cluster are ids without foreign keys: the trail outlives what it tells of."""
+    """One act. Tenant, project and cluster are ids without foreign keys: the trail outlives what it tells of.
+
+    Who: the actor, his token or session and the ids of his groups at that time. What: verb, object (``namespace`` and
+    ``object_name`` for objects of a cluster) and ``changes``, ``{field: [before, after]}`` with secrets masked. Why:
+    ``operation_id``. ``transaction`` is the database's number of the transaction that wrote the event; by it the events of
+    late commits are found (see ``forwarding``).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     at = models.DateTimeField(default=timezone.now)
@@ -37,6 +49,13 @@ class AuditEvent(models.Model):
     request_id = models.CharField(max_length=64, default="", blank=True)
     source_ip = models.CharField(max_length=45, default="", blank=True)
     detail = models.JSONField(default=dict, blank=True)
+    token_id = models.UUIDField(null=True)
+    session_id = models.UUIDField(null=True)
+    operation_id = models.UUIDField(null=True)
+    actor_groups = models.JSONField(default=list, db_default=[], blank=True)
+    namespace = models.CharField(max_length=253, default="", db_default="", blank=True)
+    changes = models.JSONField(default=dict, db_default={}, blank=True)
+    transaction = models.BigIntegerField(db_default=RawSQL("(pg_current_xact_id()::text::bigint)", ()))
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-at", "-id"]
@@ -44,6 +63,18 @@ class AuditEvent(models.Model):
             models.Index(fields=["-at", "-id"], name="audit_at"),
             models.Index(fields=["tenant_id", "-at", "-id"], name="audit_tenant_at"),
             models.Index(fields=["object_id", "-at"], name="audit_object_at"),
+            models.Index(fields=["actor_id", "-at"], name="audit_actor_at"),
+            models.Index(fields=["project_id", "-at"], name="audit_project_at"),
+            models.Index(fields=["cluster_id", "resource", "object_name", "-at"], name="audit_cluster_object_at"),
+            models.Index(fields=["token_id", "-at"], name="audit_token_at", condition=Q(token_id__isnull=False)),
+            models.Index(fields=["operation_id"], name="audit_operation", condition=Q(operation_id__isnull=False)),
+            models.Index(fields=["request_id"], name="audit_request", condition=~Q(request_id="")),
+            models.Index(fields=["transaction", "id"], name="audit_transaction"),
+            models.Index(
+                fields=["at"],
+                name="audit_unauthenticated",
+                condition=Q(outcome="denied", verb__in=UNAUTHENTICATED_VERBS),
+            ),
         ]
 
     def __str__(self) -> str:

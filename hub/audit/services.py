@@ -1,63 +1,93 @@
 """Writing the audit trail, and taking old events out of it. Nothing else may change it."""
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
+from django.db import Error as DatabaseFailure
 from django.db import connection, models, transaction
 from django.utils import timezone
 
 from hub.core.access import Actor
+from hub.core.errors import HubError, define
 from hub.core.requests import request_context
 
+from .diff import Changes, masked
 from .models import AuditEvent, Outcome
+
+define("audit.unavailable", 503, "This could not be recorded, so it was not done; try again")
+
+log = logging.getLogger(__name__)
+
+NAME_LIMIT = 253
+
+
+class EventFields(TypedDict, total=False):
+    """What an event says beside actor, verb and resource. ``changes`` is what ``diff`` makes; ``detail`` is what else an
+    auditor wants to know, never a secret and never a request body; ``operation_id`` is the work that it belongs to.
+    """
+
+    outcome: Outcome | str
+    code: str
+    object_id: UUID | None
+    object_name: str
+    namespace: str
+    tenant_id: UUID | None
+    project_id: UUID | None
+    cluster_id: UUID | None
+    operation_id: UUID | None
+    changes: Changes
+    detail: Mapping[str, Any]
 
 
 def record(
-    actor: Actor,
-    verb: str,
-    resource: str,
-    obj: models.Model | None = None,
-    *,
-    outcome: Outcome | str = Outcome.SUCCEEDED,
-    code: str = "",
-    object_id: UUID | None = None,
-    object_name: str = "",
-    tenant_id: UUID | None = None,
-    project_id: UUID | None = None,
-    cluster_id: UUID | None = None,
-    detail: Mapping[str, Any] | None = None,
+    actor: Actor, verb: str, resource: str, obj: models.Model | None = None, **fields: Unpack[EventFields]
 ) -> AuditEvent:
-    """Writes one event in the caller's transaction: no event, no effect.
+    """Writes one event in the caller's transaction: no event, no effect (FLT-42).
 
-    What is not given is taken from ``obj`` (``id``, ``name``, ``tenant_id``, ``project_id``, ``cluster_id``).
-    ``detail`` is shown to auditors as it is: names of fields that changed, never a secret and never a request body.
-    Denials are recorded outside the transaction that was refused, or they would be rolled back with it.
+    What is not given is taken from ``obj`` (``id``, ``name``, ``tenant_id``, ``project_id``, ``cluster_id``). Denials are
+    recorded outside the transaction that was refused, or they would be rolled back with it. Raises HubError
+    ``audit.unavailable`` when the database does not take the event.
     """
-    event = AuditEvent(
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name[:253],
-        verb=verb,
-        resource=resource,
-        object_id=object_id or getattr(obj, "pk", None),
-        object_name=(object_name or str(getattr(obj, "name", "") or ""))[:253],
-        tenant_id=tenant_id or getattr(obj, "owning_tenant_id", None),
-        project_id=project_id or getattr(obj, "project_id", None),
-        cluster_id=cluster_id or getattr(obj, "cluster_id", None),
-        outcome=Outcome(outcome),
-        code=code,
-        request_id=request_context().request_id,
-        source_ip=request_context().source_ip,
-        detail=_with_token(actor, detail or {}),
-    )
-    event.save(force_insert=True)
+    event = build_event(actor, verb, resource, obj, **fields)
+    try:
+        event.save(force_insert=True)
+    except DatabaseFailure as error:
+        log.exception("an audit event was not written: %s %s", verb, resource)
+        raise HubError("audit.unavailable") from error
     return event
 
 
-def _with_token(actor: Actor, detail: Mapping[str, Any]) -> dict[str, Any]:
-    return {**detail, "token_id": str(actor.token_id)} if actor.token_id else dict(detail)
+def build_event(
+    actor: Actor, verb: str, resource: str, obj: models.Model | None = None, **fields: Unpack[EventFields]
+) -> AuditEvent:
+    """The event that ``record`` writes, for whoever writes many at once. Raises ValueError for an unknown outcome."""
+    context = request_context()
+    return AuditEvent(
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name[:NAME_LIMIT],
+        actor_groups=sorted(map(str, actor.group_ids)),
+        token_id=actor.token_id,
+        session_id=actor.session_id,
+        verb=verb,
+        resource=resource,
+        object_id=fields.get("object_id") or getattr(obj, "pk", None),
+        object_name=(fields.get("object_name") or str(getattr(obj, "name", "") or ""))[:NAME_LIMIT],
+        namespace=fields.get("namespace", "")[:NAME_LIMIT],
+        tenant_id=fields.get("tenant_id") or getattr(obj, "owning_tenant_id", None),
+        project_id=fields.get("project_id") or getattr(obj, "project_id", None),
+        cluster_id=fields.get("cluster_id") or getattr(obj, "cluster_id", None),
+        operation_id=fields.get("operation_id"),
+        outcome=Outcome(fields.get("outcome", Outcome.SUCCEEDED)),
+        code=fields.get("code", ""),
+        request_id=context.request_id,
+        source_ip=context.source_ip,
+        changes=fields.get("changes", {}),
+        detail=masked(fields.get("detail", {})),
+    )
 
 
 def delete_events_older_than(age: timedelta, *, batch: int = 5000) -> int:

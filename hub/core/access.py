@@ -26,7 +26,9 @@ class TokenScope:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something. ``token_id`` names the API token he came with; ``tenant_ids`` the tenants he belongs to."""
+    """Who does something. ``token_id`` names the API token he came with, ``session_id`` his browser's login; ``group_ids``
+    are the groups whose bindings count for him now, ``tenant_ids`` the tenants he belongs to.
+    """
 
     kind: ActorKind
     id: UUID | None
@@ -34,6 +36,8 @@ class Actor:
     token_id: UUID | None = None
     tenant_ids: frozenset[UUID] = field(default_factory=frozenset)
     token_scope: TokenScope | None = None
+    session_id: UUID | None = None
+    group_ids: frozenset[UUID] = frozenset()
 
 
 SYSTEM = Actor(kind="system", id=None, name="system")

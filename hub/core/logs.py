@@ -19,7 +19,8 @@ MASK = "***"
 _SECRETS = re.compile(
     "|".join(
         (
-            r"(?<=pdk_)[A-Za-z0-9]+_[A-Za-z0-9_-]{8,}",  # our API tokens
+            r"(?<=\bpd[a-z]_)[A-Za-z0-9]+_[A-Za-z0-9_-]{8,}",  # our tokens, cookies and one-time links
+            r"(?<=whsec_)[A-Za-z0-9+/=]{8,}",  # the keys that webhooks are signed with
             r"(?i:(?<=bearer )|(?<=basic ))[A-Za-z0-9._~+/=-]{8,}",
             r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",  # JSON Web Tokens: service accounts, OpenID
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
@@ -30,14 +31,20 @@ _SECRETS = re.compile(
     ),
     re.DOTALL,
 )
-_SECRET_KEYS = re.compile(
-    r"(?i)(?:^|_)(?:password|passwd|secret|token|authorization|cookie|private_key|key_pem|kubeconfig)$"
+_SECRET_NAMES = re.compile(
+    r"(?i)(?:^|[_.-])(?:password|passwd|passphrase|secret|token|authorization|cookie|private_key|key_pem|kubeconfig"
+    r"|secret_access_key|secret_key|totp_secret|recovery_codes?|code_verifier)$"
 )
 
 
 def mask_secrets(text: str) -> str:
     """The text with everything that looks like a credential replaced by ``***``."""
     return _SECRETS.sub(MASK, text)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what carries this name (a member of a document, a field, a log parameter) is taken for a secret."""
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _add_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -49,7 +56,7 @@ def _add_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -
 
 def _mask_keys(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if value and isinstance(value, str) and _SECRET_KEYS.search(key):
+        if value and isinstance(value, str) and is_secret_name(key):
             event[key] = MASK
     return event
 

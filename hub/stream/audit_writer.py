@@ -12,10 +12,10 @@ from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseFailure
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError
 
-from hub.audit import services as audit
-from hub.audit.models import Outcome
+from hub.audit.models import AuditEvent, Outcome
+from hub.audit.services import build_event
 from hub.core.access import Actor
 from hub.core.requests import bind_request
 
@@ -45,6 +45,7 @@ class AuditEntry:
     request_id: str
     source_ip: str
     detail: dict[str, Any]
+    namespace: str = ""
     outcome: Outcome = Outcome.SUCCEEDED
     code: str = ""
 
@@ -79,7 +80,7 @@ class AuditWriter:
                 await waiting.written
         except (DatabaseFailure, TimeoutError) as error:
             message = "The request could not be recorded, so it was not carried out."
-            raise Refusal("hub.unavailable", message, retry_after=2) from error
+            raise Refusal("audit.unavailable", message, retry_after=2) from error
 
     def write_later(self, entry: AuditEntry) -> None:
         """For what has happened already: it is kept until it is written."""
@@ -127,7 +128,7 @@ class AuditWriter:
             if (
                 waiting.given_up
             ):  # refused, or the client left, while this was being committed: the request did not leave
-                self.write_later(replace(waiting.entry, outcome=Outcome.FAILED, code="hub.unavailable"))
+                self.write_later(replace(waiting.entry, outcome=Outcome.FAILED, code="audit.unavailable"))
             elif waiting.written is not None:
                 waiting.written.set_result(None)
         return True
@@ -146,18 +147,21 @@ def _is_away(error: DatabaseFailure) -> bool:
 
 
 def _write(batch: Sequence[AuditEntry]) -> None:
-    with transaction.atomic():
-        for entry in batch:
-            with bind_request(entry.request_id, entry.source_ip):
-                audit.record(
-                    entry.actor,
-                    entry.verb,
-                    entry.resource,
-                    object_name=entry.object_name,
-                    tenant_id=entry.tenant_id,
-                    project_id=entry.project_id,
-                    cluster_id=entry.cluster_id,
-                    outcome=entry.outcome,
-                    code=entry.code,
-                    detail=entry.detail,
-                )
+    AuditEvent.objects.bulk_create([_event(entry) for entry in batch])
+
+
+def _event(entry: AuditEntry) -> AuditEvent:
+    with bind_request(entry.request_id, entry.source_ip):
+        return build_event(
+            entry.actor,
+            entry.verb,
+            entry.resource,
+            object_name=entry.object_name,
+            namespace=entry.namespace,
+            tenant_id=entry.tenant_id,
+            project_id=entry.project_id,
+            cluster_id=entry.cluster_id,
+            outcome=entry.outcome,
+            code=entry.code,
+            detail=entry.detail,
+        )

@@ -124,11 +124,11 @@ def _entry(incoming: Incoming, call: Call) -> AuditEntry:
         cluster_id=call.ask.cluster_id,
         request_id=incoming.request_id,
         source_ip=incoming.peer,
+        namespace=attributes.namespace,
         detail={
             "path": attributes.path[:_LONGEST_PATH],
             "group": attributes.group[:_LONGEST_NAME],
             "subresource": attributes.subresource[:_LONGEST_NAME],
-            "namespace": attributes.namespace[:_LONGEST_NAME],
             "proxied": True,
         },
     )

@@ -105,7 +105,7 @@ async def test_flt42_what_cannot_be_recorded_is_refused(trail: Trail, writer: Au
     trail.failure = OperationalError("disk full")
     with pytest.raises(Refusal) as raised:
         await writer.write(entry())
-    assert (raised.value.status, raised.value.code) == (503, "hub.unavailable")
+    assert (raised.value.status, raised.value.code) == (503, "audit.unavailable")
     trail.failure = None
     await writer.write(entry("later"))
     assert trail.names == ["later"]

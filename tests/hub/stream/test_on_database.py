@@ -75,7 +75,7 @@ def test_the_trail_has_the_event_before_the_member_has_the_request(served: Serve
         ("update", "succeeded"),
     ]
     first = events[0]
-    assert (first.actor_id, first.actor_name, first.detail["token_id"]) == (owner.id, owner.name, str(token.pk))
+    assert (first.actor_id, first.actor_name, first.token_id) == (owner.id, owner.name, token.pk)
     assert (first.resource, first.object_name, first.cluster_id) == ("secrets", "s", cluster.pk)
     assert (first.tenant_id, first.project_id, first.source_ip) == (project.tenant_id, project.pk, "127.0.0.1")
     assert first.request_id == served.api.requests[0].all("x-request-id")[0]

@@ -214,7 +214,7 @@ def test_sessions_are_carried_raw_both_ways_and_their_begin_and_end_are_recorded
     assert seen.all("x-stream-protocol-version") == [line.split(": ")[1] for line in lines if line.startswith("X-S")]
     verb = "create" if method == "POST" else "get"
     assert (begun.verb, begun.resource, begun.object_name, begun.outcome) == (verb, "pods", "p", Outcome.SUCCEEDED)
-    assert (begun.detail["subresource"], begun.detail["namespace"]) == ("exec", "x")
+    assert (begun.detail["subresource"], begun.namespace) == ("exec", "x")
     ended = until_audited(hub, 2)[1]
     assert (ended.request_id, ended.outcome, ended.detail["status"]) == (begun.request_id, Outcome.SUCCEEDED, 101)
     assert 0 <= ended.detail["session_seconds"] < 20
@@ -342,6 +342,6 @@ def test_sec26_when_the_trail_cannot_be_written_nothing_is_changed_and_reads_go_
     monkeypatch.setattr("hub.stream.audit_writer._write", away)
     for method, path in (("POST", "/api/v1/pods"), ("GET", "/api/v1/secrets"), ("DELETE", "/api/v1/pods")):
         refused = hub.ask(method, at(cluster, path), token=maria)
-        assert (refused.status, refused.code) == (503, "hub.unavailable")
+        assert (refused.status, refused.code) == (503, "audit.unavailable")
     assert hub.ask("GET", at(cluster), token=maria).status == 200
     assert [seen.target for seen in api.requests] == ["/api/v1/namespaces/x/pods"]
