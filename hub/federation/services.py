@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from hub.audit.diff import diff
 from hub.audit.services import record
 from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_delete, record_insert, record_update
@@ -68,7 +69,15 @@ def import_cluster(
             operation = operations.start(actor, IMPORT_OPERATION, cluster, steps=CHECKS)
             cluster.operation_id = operation.pk
             record_insert(cluster)
-            record(actor, "create", "clusters", cluster, cluster_id=cluster.pk, detail={"kind": kind})
+            record(
+                actor,
+                "create",
+                "clusters",
+                cluster,
+                cluster_id=cluster.pk,
+                operation_id=operation.pk,
+                changes=diff({}, {"kind": kind, "labels": cluster.labels, "kubeconfig": kubeconfig}),
+            )
             wake(cluster)
     except IntegrityError as error:
         raise HubError("cluster.name_taken", pointer="/name", name=name) from error
@@ -91,7 +100,15 @@ def reimport_cluster(
         cluster.operation_id = operation.pk
         fields = ["pasted_kubeconfig", *_ADDRESS_FIELDS, "checks", "operation_id"]
         record_update(cluster, fields, expected_version=expected_version, new_generation=True)
-        record(actor, "update", "clusters", cluster, cluster_id=cluster.pk, detail={"fields": ["kubeconfig"]})
+        record(
+            actor,
+            "update",
+            "clusters",
+            cluster,
+            cluster_id=cluster.pk,
+            operation_id=operation.pk,
+            changes=diff({}, {"kubeconfig": kubeconfig}),
+        )
         wake(cluster)
     return operation
 
@@ -103,8 +120,8 @@ def update_labels(
     before, cluster.labels = cluster.labels, _checked_labels(labels)
     with transaction.atomic():
         record_update(cluster, ["labels"], expected_version=expected_version)
-        detail = {"before": before, "after": cluster.labels}
-        record(actor, "update", "clusters", cluster, cluster_id=cluster.pk, detail=detail)
+        changes = diff({"labels": before}, {"labels": cluster.labels})
+        record(actor, "update", "clusters", cluster, cluster_id=cluster.pk, changes=changes)
     return cluster
 
 
@@ -128,7 +145,7 @@ def request_cluster_deletion(actor: Actor, cluster: Cluster, *, expected_version
         cluster.deletion_requested_at = timezone.now()
         fields = ["deletion_requested_at", "operation_id"]
         record_update(cluster, fields, expected_version=expected_version, new_generation=True)
-        record(actor, "delete", "clusters", cluster, cluster_id=cluster.pk)
+        record(actor, "delete", "clusters", cluster, cluster_id=cluster.pk, operation_id=operation.pk)
         wake(cluster)
     return operation
 

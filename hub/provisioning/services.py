@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from hub.audit import services as audit
+from hub.audit.diff import diff
 from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
@@ -61,7 +62,7 @@ def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCl
             record_insert(guest)
             for pool in pools:
                 record_insert(pool)
-            audit.record(actor, "create", "guest-clusters", guest, cluster_id=order.infrastructure.pk)
+            audit.record(actor, "create", "guest-clusters", guest, operation_id=operation.pk)
             wake(guest)
     except IntegrityError as error:  # another order of the same name was quicker
         raise HubError("guest_cluster.name_taken", pointer="/name", name=order.name) from error
@@ -85,7 +86,8 @@ def scale_pool(actor: Actor, pool: NodePool, count: int, *, expected_version: in
         operation = operations.start(actor, SCALE, guest, steps=SCALE_STEPS)
         guest.operation_id = operation.pk
         record_update(guest, ["operation_id"], new_generation=True)
-        audit.record(actor, "update", "node-pools", pool, detail={"count": [before, count]})
+        changes = diff({"count": before}, {"count": count})
+        audit.record(actor, "update", "node-pools", pool, operation_id=operation.pk, changes=changes)
         wake(guest)
     return operation
 
@@ -103,7 +105,7 @@ def delete_guest_cluster(actor: Actor, guest: GuestCluster, *, expected_version:
         record_update(locked, fields, expected_version=expected_version, new_generation=True)
         for earlier in Operation.objects.filter(target_id=locked.pk, finished_at=None).exclude(pk=operation.pk):
             operations.finish(earlier.pk, State.CANCELLED)
-        audit.record(actor, "delete", "guest-clusters", locked)
+        audit.record(actor, "delete", "guest-clusters", locked, operation_id=operation.pk)
         wake(locked)
     return operation
 
@@ -133,7 +135,15 @@ def request_machine_deletion(machine: Machine) -> None:
         return
     machine.deletion_requested_at = timezone.now()
     record_update(machine, ["deletion_requested_at"], new_generation=True)
-    audit.record(SYSTEM, "delete", "machines", machine, project_id=machine.guest.project_id)
+    audit.record(
+        SYSTEM,
+        "delete",
+        "machines",
+        machine,
+        project_id=machine.guest.project_id,
+        cluster_id=machine.guest.infrastructure_id,
+        operation_id=machine.guest.operation_id,
+    )
     operations.log("removal asked for", machine_id=machine.pk, tenant_id=machine.tenant_id, step="removal")
     wake(machine)
 

@@ -3,6 +3,7 @@
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
+from hub.audit.diff import diff
 from hub.audit.services import record
 from hub.core.access import Actor
 from hub.core.changes import record_delete, record_insert, record_update
@@ -115,7 +116,7 @@ def _rename(
     try:
         with transaction.atomic():
             record_update(row, changes, expected_version=expected_version)
-            record(actor, "update", resource, row, detail={"before": before, "after": changes})
+            record(actor, "update", resource, row, changes=diff(before, changes))
     except IntegrityError as error:
         raise taken from error
 

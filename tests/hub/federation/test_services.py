@@ -158,7 +158,7 @@ class TestLabels:
         update_labels(SYSTEM, cluster, {"env": "core"}, expected_version=cluster.version)
         assert Cluster.objects.get(pk=cluster.pk).labels == {"env": "core"}
         event = AuditEvent.objects.get(verb="update")
-        assert event.detail == {"before": {"env": "edge"}, "after": {"env": "core"}}
+        assert event.changes == {"labels": [{"env": "edge"}, {"env": "core"}]}
 
     def test_a_version_that_has_passed_is_refused(self) -> None:
         cluster = make_cluster()

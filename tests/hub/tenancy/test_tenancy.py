@@ -75,7 +75,7 @@ def test_a_rename_changes_what_is_given_and_says_so() -> None:
     stored = Project.objects.get(pk=project.pk)
     assert (stored.name, stored.display_name, stored.version) == ("new", "", 2)
     event = AuditEvent.objects.get(verb="update")
-    assert event.detail == {"before": {"name": was}, "after": {"name": "new"}}
+    assert event.changes == {"name": [was, "new"]}
 
 
 def test_a_rename_of_a_version_that_has_passed_is_refused() -> None:
