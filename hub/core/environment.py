@@ -142,6 +142,23 @@ class Environment(BaseSettings):
         le=168,
         description="Longest life of a token that `paddock-login` gets, in hours; it also ends with the login in the browser.",
     )
+    session_hours: int = Field(
+        default=12, ge=1, le=720, description="Hours after which a login in a browser ends, however it is used."
+    )
+    session_idle_minutes: int = Field(
+        default=60, ge=1, le=1440, description="Minutes without a request after which a login in a browser ends."
+    )
+    local_login: Literal["shown", "hidden"] = Field(
+        default="shown",
+        description="Whether users of this hub log in with name and password. `hidden`: only by an identity provider, or by "
+        "the one-time link of `manage.py login_link`.",
+    )
+    group_max_age_hours: int = Field(
+        default=24,
+        ge=1,
+        le=720,
+        description="Hours for which the groups that an identity provider told of a user count without being confirmed.",
+    )
     change_retention_hours: int = Field(default=24, ge=1, description="Hours that change hints are kept.")
     operation_retention_days: int = Field(
         default=90, ge=1, description="Days that finished operations and machine logs are kept."

@@ -159,6 +159,14 @@ class GroupMembership(models.Model):
         return f"{self.identity_id} in {self.group_id}"
 
 
+class LoginMethod(models.TextChoices):
+    """How somebody has shown who he is. ``link`` is the one-time link that the server's own command makes."""
+
+    PASSWORD = "password"  # noqa: S105  # a way, not one
+    PROVIDER = "provider"
+    LINK = "link"
+
+
 class Session(Record):
     """A browser's login: the cookie's secret is nowhere (see ``token_format``). Ended for good by ``ended_at``.
 
@@ -172,6 +180,9 @@ class Session(Record):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     identity = models.ForeignKey(
         ExternalIdentity, null=True, blank=True, on_delete=models.CASCADE, related_name="sessions"
+    )
+    method = models.CharField(
+        max_length=20, choices=LoginMethod, default=LoginMethod.PASSWORD, db_default=LoginMethod.PASSWORD.value
     )
     provider_session_id = models.CharField(max_length=255, default="", blank=True)
     id_token = SealedText(default="", blank=True)
