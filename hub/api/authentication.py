@@ -1,23 +1,53 @@
-"""Who is asking: an API token as bearer, or, where a view says so, name and password of a local user.
+"""Who is asking: an API token as bearer, the cookie of a session, or, where a view says so, name and password of a local
+user.
 
-Both end as an ``Actor``. What he may do is asked elsewhere; a header that is wrong in any way is the same 401.
+All end as an ``Actor``, with ``request.auth`` telling by what. What he may do is asked elsewhere; a header or a cookie that is
+wrong in any way is the same 401. A request that explicitly brings credentials is not looked at for a cookie.
 """
 
 import base64
 import binascii
+from dataclasses import dataclass
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from hub.core.access import Actor
-from hub.core.errors import HubError
+from hub.core.errors import HubError, define
 from hub.core.requests import request_context
-from hub.identity.models import User
-from hub.identity.services import actor_of, authenticate_password
+from hub.identity.actors import actor_of
+from hub.identity.logins import authenticate_password, complete_login
+from hub.identity.models import LoginMethod, Session, User
+from hub.identity.sessions import COOKIE, CSRF_HEADER, authenticate_session, check_csrf, check_origin
 from hub.identity.tokens import authenticate_token
 
-Found = tuple[Actor, None] | None
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+define("login.second_factor_required", 403, "This user logs in with a second factor: use a browser or a token")
+define("password.must_change", 403, "The password has to be changed first")
+
+
+@dataclass(frozen=True, slots=True)
+class ByPassword:
+    """``request.auth`` of who came with name and password."""
+
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class BySession:
+    """``request.auth`` of who came with a session's cookie."""
+
+    session: Session
+    text: str
+
+    @property
+    def user(self) -> User:
+        return self.session.user
+
+
+Found = tuple[Actor, ByPassword | BySession | None] | None
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -45,7 +75,9 @@ class PasswordAuthentication(BaseAuthentication):
     challenge = 'Basic realm="paddock", charset="UTF-8"'
 
     def authenticate(self, request: Request) -> Found:
-        """As ``BearerAuthentication``; also HubError ``login.throttled``."""
+        """As ``BearerAuthentication``; also HubError ``login.throttled``, ``login.local_hidden`` or
+        ``login.second_factor_required``.
+        """
         text = _credentials(request, "basic")
         if text is None:
             return None
@@ -53,10 +85,44 @@ class PasswordAuthentication(BaseAuthentication):
         user = authenticate_password(username, password, peer=request_context().source_ip)
         if user is None:
             raise AuthenticationFailed
-        return actor_of(user), None
+        if user.totp_confirmed_at is not None:
+            raise HubError("login.second_factor_required")
+        complete_login(user, LoginMethod.PASSWORD)
+        return actor_of(user), ByPassword(user)
 
     def authenticate_header(self, request: Request) -> str:
         return self.challenge
+
+
+class SessionAuthentication(BaseAuthentication):
+    """The cookie of a session; whether the request also comes from a page of the hub is ``check_page``'s."""
+
+    def authenticate(self, request: Request) -> Found:
+        """None without a cookie, and when the request says by a header who asks. Raises AuthenticationFailed."""
+        text = request.COOKIES.get(COOKIE)
+        if text is None or "Authorization" in request.headers:
+            return None
+        found = authenticate_session(text)
+        if found is None:
+            raise AuthenticationFailed
+        actor, session = found
+        return actor, BySession(session, text)
+
+
+def check_page(request: Request) -> None:
+    """For requests with a cookie that may change something. Raises HubError ``request.origin_foreign`` or
+    ``session.csrf`` (SEC-71).
+    """
+    if isinstance(request.auth, BySession) and request.method not in SAFE_METHODS:
+        headers = request.headers
+        check_origin(headers.get("Origin"), headers.get("Sec-Fetch-Site"), request.get_host())
+        check_csrf(request.auth.text, headers.get(CSRF_HEADER, ""))
+
+
+def check_password_is_own(request: Request) -> None:
+    """Raises HubError ``password.must_change`` for who came with a password that somebody else has set, or by it."""
+    if isinstance(request.auth, BySession | ByPassword) and request.auth.user.must_change_password:
+        raise HubError("password.must_change")
 
 
 def user_of(actor: Actor) -> User:

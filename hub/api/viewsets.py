@@ -1,9 +1,9 @@
 """The wall: what every view stands behind, whatever it does. Leaves declare; they cannot get around it.
 
-A request passes, in this order: authentication, the query parameters it may have, the method (405 when nobody declared it),
-and the right to do this. Rows are only reached narrowed to what the actor may use the action's verb on, so a foreign and
-a missing id are one answer (SEC-40). Denials are recorded; errors become problem documents. The methods themselves are
-in ``actions``.
+A request passes, in this order: authentication, where it comes from, the query parameters it may have, the method (405
+when nobody declared it), and the right to do this. Rows are only reached narrowed to what the actor may use the action's
+verb on, so a foreign and a missing id are one answer (SEC-40). Denials are recorded; errors become problem documents.
+The methods themselves are in ``actions``.
 """
 
 from abc import ABC
@@ -27,7 +27,14 @@ from hub.audit.services import record
 from hub.core.access import HUB_SCOPE, AccessScope, Actor, can, visible_to
 from hub.core.errors import HubError
 
-from .authentication import BearerAuthentication, PasswordAuthentication
+from .authentication import (
+    SAFE_METHODS,
+    BearerAuthentication,
+    PasswordAuthentication,
+    SessionAuthentication,
+    check_page,
+    check_password_is_own,
+)
 from .json_body import MergePatchParser, StrictJsonParser
 from .listing import Listing, read_parameters
 from .openapi import HubSchema
@@ -42,7 +49,6 @@ STANDARD_VERBS: Mapping[str, str] = {
     "partial_update": "update",
     "destroy": "delete",
 }
-SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 # What holds the wall up. A subclass that defines one of these does not load.
 _WALL = frozenset({
@@ -71,13 +77,15 @@ class ApiViewSet(ViewSet, ABC):
     """A view behind the wall. ``resource`` is its row in the permission table; None: whoever is authenticated may.
 
     ``verbs`` gives the verb of each action beside the standard ones. ``password_actions`` may also be reached with name and
-    password. ``title`` names it in the OpenAPI file where it is not simply its resource.
+    password, ``unready_actions`` also by who has to change his password first. ``title`` names it in the OpenAPI file where
+    it is not simply its resource.
     """
 
     resource: ClassVar[str | None] = None
     title: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, str]] = {}
     password_actions: ClassVar[frozenset[str]] = frozenset()
+    unready_actions: ClassVar[frozenset[str]] = frozenset()
     listing: ClassVar[Listing] = Listing()
 
     schema = HubSchema()
@@ -115,17 +123,28 @@ class ApiViewSet(ViewSet, ABC):
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         if self._declared_action() in self.password_actions:
-            return [BearerAuthentication(), PasswordAuthentication()]
-        return [BearerAuthentication()]
+            return [BearerAuthentication(), PasswordAuthentication(), SessionAuthentication()]
+        return [BearerAuthentication(), SessionAuthentication()]
 
     def get_parsers(self) -> list[BaseParser]:
         if self._declared_action() == "partial_update":
             return [MergePatchParser(), StrictJsonParser()]
         return [StrictJsonParser()]
 
+    def perform_authentication(self, request: Request) -> None:
+        """Who was refused is nobody, also for what is done about the refusal."""
+        try:
+            super().perform_authentication(request)
+        except HubError:
+            request.user = None
+            raise
+
     def check_permissions(self, request: Request) -> None:
         if request.user is None:
             raise NotAuthenticated
+        check_page(request)
+        if self._declared_action() not in self.unready_actions:
+            check_password_is_own(request)
         if not self._declared_action():
             return  # nobody declared this method: 405 follows
         if self.action != "list":
@@ -150,7 +169,7 @@ class ApiViewSet(ViewSet, ABC):
         response = problem_response(error)
         if error.status == 401:
             response["WWW-Authenticate"] = ", ".join(
-                str(scheme.authenticate_header(self.request)) for scheme in self.get_authenticators()
+                header for scheme in self.get_authenticators() if (header := scheme.authenticate_header(self.request))
             )
         return response
 

@@ -15,10 +15,18 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     """Tokens by whether they still open anything."""
 
     def live(self, now: datetime.datetime | None = None) -> Self:
-        """Tokens not revoked, not expired, of users who may log in; those of a login only while it lasts."""
+        """Tokens not revoked, not expired, of users who may log in and need not change their password first; those of a
+        login only while it lasts.
+        """
         now = now or timezone.now()
         of_login = Q(session__isnull=True) | Q(session__ended_at__isnull=True)
-        return self.filter(of_login, revoked_at__isnull=True, expires_at__gt=now, user__is_active=True)
+        return self.filter(
+            of_login,
+            revoked_at__isnull=True,
+            expires_at__gt=now,
+            user__is_active=True,
+            user__must_change_password=False,
+        )
 
     def unused_since(self, moment: datetime.datetime) -> Self:
         """Tokens whose last recorded use lies before ``moment``."""
@@ -32,3 +40,9 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Sessions not ended, not expired, seen within ``idle``, of users who may log in."""
         now = now or timezone.now()
         return self.filter(ended_at__isnull=True, expires_at__gt=now, last_seen_at__gt=now - idle, user__is_active=True)
+
+    def lapsed(self, idle: datetime.timedelta, now: datetime.datetime | None = None) -> Self:
+        """Sessions that nobody has ended although they are over, the oldest first."""
+        now = now or timezone.now()
+        over = Q(expires_at__lte=now) | Q(last_seen_at__lte=now - idle)
+        return self.filter(over, ended_at__isnull=True).order_by("created_at")
