@@ -112,6 +112,8 @@ class HubSchema(AutoSchema):
         return inspect.cleandoc(self.handler.__doc__ or "") if self.is_below_one else ""
 
     def get_auth(self) -> list[dict[str, list[str]]]:
+        if self.action in self.leaf.open_actions:
+            return [{}]
         password: list[dict[str, list[str]]] = [{"password": []}]
         return [{"token": []}, *(password if self.action in self.leaf.password_actions else [])]
 
@@ -144,7 +146,8 @@ class HubSchema(AutoSchema):
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         status, schema = self._success()
         self._ref(ProblemShown)
-        codes = {"401", *_ERRORS_OF.get(self.action, _BODY_ERRORS), *(["404"] if "{id}" in self.path else [])}
+        known = set() if self.action in self.leaf.open_actions else {"401"}
+        codes = {*known, *_ERRORS_OF.get(self.action, _BODY_ERRORS), *(["404"] if "{id}" in self.path else [])}
         problems = {code: {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(codes)}
         return {status: self._answer(schema), **problems}
 

@@ -77,8 +77,8 @@ class ApiViewSet(ViewSet, ABC):
     """A view behind the wall. ``resource`` is its row in the permission table; None: whoever is authenticated may.
 
     ``verbs`` gives the verb of each action beside the standard ones. ``password_actions`` may also be reached with name and
-    password, ``unready_actions`` also by who has to change his password first. ``title`` names it in the OpenAPI file where
-    it is not simply its resource.
+    password, ``unready_actions`` also by who has to change his password first, ``open_actions`` by anybody, and there nobody
+    is asked who he is. ``title`` names it in the OpenAPI file where it is not simply its resource.
     """
 
     resource: ClassVar[str | None] = None
@@ -86,6 +86,7 @@ class ApiViewSet(ViewSet, ABC):
     verbs: ClassVar[Mapping[str, str]] = {}
     password_actions: ClassVar[frozenset[str]] = frozenset()
     unready_actions: ClassVar[frozenset[str]] = frozenset()
+    open_actions: ClassVar[frozenset[str]] = frozenset()
     listing: ClassVar[Listing] = Listing()
 
     schema = HubSchema()
@@ -122,6 +123,8 @@ class ApiViewSet(ViewSet, ABC):
         return {**STANDARD_VERBS, **self.verbs}[self.action]
 
     def get_authenticators(self) -> list[BaseAuthentication]:
+        if self._declared_action() in self.open_actions:
+            return []
         if self._declared_action() in self.password_actions:
             return [BearerAuthentication(), PasswordAuthentication(), SessionAuthentication()]
         return [BearerAuthentication(), SessionAuthentication()]
@@ -140,6 +143,9 @@ class ApiViewSet(ViewSet, ABC):
             raise
 
     def check_permissions(self, request: Request) -> None:
+        if self._declared_action() in self.open_actions:
+            read_parameters(request.GET, ())
+            return
         if request.user is None:
             raise NotAuthenticated
         check_page(request)
