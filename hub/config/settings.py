@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "hub.access",
     "hub.provisioning",
     "hub.api",
+    "hub.pages",
     "hub.stream",
     "hub.quickstart",
     "workers",
@@ -44,6 +45,8 @@ AUTH_USER_MODEL = "identity.User"
 
 DATABASES = {"default": database_settings(_environment.database_url, _environment)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 
 ROOT_URLCONF = "hub.config.urls"
 WSGI_APPLICATION = "hub.config.wsgi.application"

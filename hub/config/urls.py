@@ -1,8 +1,8 @@
-"""The URL root: all HTTP of the web process lives in ``hub.api``, its answers to unknown paths and defects too."""
+"""The URL root: the REST API is ``hub.api``'s, so are the answers to unknown paths and defects; pages are ``hub.pages``'."""
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("hub.api.urls"))]
+urlpatterns = [path("", include("hub.api.urls")), path("", include("hub.pages.urls"))]
 
 handler400 = "hub.api.problems.handle_bad_request"
 handler403 = "hub.api.problems.handle_denied"

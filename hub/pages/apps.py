@@ -1,0 +1,8 @@
+"""Registers the pages app."""
+
+from django.apps import AppConfig
+
+
+class PagesConfig(AppConfig):
+    name = "hub.pages"
+    label = "pages"

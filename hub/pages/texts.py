@@ -1,0 +1,32 @@
+"""What the pages say, in each language under the same keys. Parts of the pages have files of their own, put together here.
+
+A key is ``<page>.<what>``; ``error.<code>`` is the text of a HubError, with its parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hub.core.errors import HubError
+
+from . import texts_account, texts_base, texts_login
+
+LANGUAGES = ("en", "zh")
+_PARTS = (texts_base, texts_login, texts_account)
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {key: text for part in _PARTS for key, text in part.EN.items()},
+    "zh": {key: text for part in _PARTS for key, text in part.ZH.items()},
+}
+
+
+def text_of(language: str, key: str, **params: Any) -> str:
+    """The text of a key. Raises KeyError for an unknown one, and for a parameter that is not given."""
+    return TEXTS[language][key].format(**params)
+
+
+def error_text(language: str, error: HubError) -> str:
+    """What an error says to people; an error without a text of its own says that it failed, and its title."""
+    known = TEXTS[language].get(f"error.{error.code}")
+    if known is None:
+        return text_of(language, "error.unnamed", title=error.title)
+    return known.format(**error.params)

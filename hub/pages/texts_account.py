@@ -1,0 +1,8 @@
+"""Texts of one's own account."""
+
+EN = {
+    "account.title": "Account",
+}
+ZH = {
+    "account.title": "账号",
+}

@@ -1,0 +1,38 @@
+"""Texts of every page and of failures."""
+
+EN = {
+    "language.name": "English",
+    "base.product": "Paddock",
+    "base.skip": "Skip to content",
+    "base.languages": "Language",
+    "base.account": "Account",
+    "base.log_out": "Log out",
+    "error.heading": "This did not work",
+    "error.request_id": "Request id",
+    "error.back": "Back to the start",
+    "error.unnamed": "{title}.",
+    "error.session.csrf": "This form is out of date or comes from another page. Open the page again, then send it.",
+    "error.request.origin_foreign": "Another site has sent this form. Nothing was done.",
+    "error.request.denied": "You are not allowed to do this.",
+    "error.object.not_found": "There is no such object.",
+    "error.hub.unavailable": "The hub cannot do this now. Try again in a moment.",
+    "error.hub.internal_error": "The hub failed. Its log has more under the request id.",
+}
+ZH = {
+    "language.name": "中文",
+    "base.product": "Paddock",
+    "base.skip": "跳到内容",
+    "base.languages": "语言",
+    "base.account": "账号",
+    "base.log_out": "退出登录",
+    "error.heading": "操作未完成",
+    "error.request_id": "请求 ID",
+    "error.back": "返回首页",
+    "error.unnamed": "{title}。",
+    "error.session.csrf": "表单已过期，或来自其他页面。重新打开页面后再提交。",
+    "error.request.origin_foreign": "表单由其他网站提交，未执行任何操作。",
+    "error.request.denied": "没有执行此操作的权限。",
+    "error.object.not_found": "对象不存在。",
+    "error.hub.unavailable": "暂时无法处理，请稍后重试。",
+    "error.hub.internal_error": "系统出错。可凭请求 ID 在日志中查询详情。",
+}
