@@ -9,8 +9,9 @@ from hub.core.changes import record_insert
 from hub.core.ids import uuid7
 from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
 from hub.federation.services import ensure_project_namespace
+from hub.identity.actors import actor_of
 from hub.identity.models import User
-from hub.identity.services import actor_of, create_user
+from hub.identity.services import create_user
 from hub.tenancy.models import Project, Tenant
 from hub.tenancy.services import create_project, create_tenant
 

@@ -20,8 +20,8 @@ from hub.core.access import HUB_SCOPE, SYSTEM, AccessScope, Actor, TokenScope, c
 from hub.core.ids import uuid7
 from hub.core.models import Change
 from hub.federation.models import Cluster, ProjectNamespace
+from hub.identity.actors import actor_of
 from hub.identity.models import ApiToken, User
-from hub.identity.services import actor_of
 from hub.identity.tokens import issue_token
 from hub.tenancy.models import Project, Tenant
 from tests.hub.access.oracle import Thing, may

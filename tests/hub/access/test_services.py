@@ -20,8 +20,8 @@ from hub.core.access import SYSTEM, AccessScope, TokenScope, can
 from hub.core.errors import HubError
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import cluster_group, project_group
+from hub.identity.logins import authenticate_password
 from hub.identity.models import User
-from hub.identity.services import authenticate_password
 from hub.tenancy.models import Tenant
 from tests.hub.builders import (
     bind,

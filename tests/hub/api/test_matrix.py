@@ -17,7 +17,7 @@ from hub.core.access import SYSTEM
 from hub.core.ids import uuid7
 from hub.core.models import Change
 from hub.core.sealed import SealedText
-from hub.identity.services import actor_of
+from hub.identity.actors import actor_of
 from kube.kubeconfig import render_kubeconfig
 from tests.hub.api.callers import Answer, Caller, with_token
 from tests.hub.api.world import Estate, make_estate

@@ -13,8 +13,8 @@ from hub.core.access import SYSTEM, TokenScope
 from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
 from hub.identity import tokens
+from hub.identity.actors import actor_of
 from hub.identity.models import ApiToken, User
-from hub.identity.services import actor_of
 from hub.identity.token_format import parse_token
 from hub.identity.tokens import authenticate_token, issue_token, mark_used, revoke_token
 from tests.hub.builders import make_user

@@ -12,9 +12,11 @@ from hub.core.access import SYSTEM, TokenScope
 from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
 from hub.identity import login_limits
+from hub.identity.actors import actor_of
+from hub.identity.logins import authenticate_password
 from hub.identity.models import LoginFailures, User
 from hub.identity.passwords import check_fitness, generate_password, hash_password, is_password
-from hub.identity.services import actor_of, authenticate_password, create_user, set_display_name, set_password
+from hub.identity.services import create_user, set_display_name, set_password
 from tests.hub.builders import unique
 
 GOOD = "correct horse battery staple"

@@ -6,8 +6,8 @@ import pytest
 
 from hub.api.models import KeptAnswer
 from hub.audit.models import AuditEvent
+from hub.identity.logins import authenticate_password
 from hub.identity.models import User
-from hub.identity.services import authenticate_password
 from tests.hub.api.callers import Caller, make_caller
 from tests.hub.builders import make_user
 
