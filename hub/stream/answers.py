@@ -11,7 +11,7 @@ define("request.body_broken", 400, "The request's body ended early or is malform
 define("request.path_ambiguous", 400, "The path could be read in two ways")
 define("request.token_in_subprotocol", 400, "Credentials are accepted in the header Authorization only")
 define("request.impersonates", 403, "The hub does not act as somebody else on a caller's word")
-define("request.origin_foreign", 403, "The request comes from a page of another origin")
+define("request.two_identities", 400, "The request carries a session and a token")
 define("request.expectation_unknown", 417, "The request expects what cannot be met")
 define("request.head_too_large", 431, "The request's head is too large")
 define("request.method_not_implemented", 501, "The method is none that is carried")

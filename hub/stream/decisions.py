@@ -11,6 +11,7 @@ from kube.relay.attributes import AmbiguousPath, RequestAttributes, read_attribu
 from kube.relay.heads import RequestHead
 
 from .answers import Refusal
+from .page_requests import names_own_origin
 
 _PREFIX = re.compile(r"/k8s/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/.*)?\Z")
 # URLs end in logs, histories and referers (SEC-11); what begins with pdk_ is a token of ours under any name.
@@ -66,7 +67,7 @@ def read_ask(head: RequestHead) -> Ask:
     if any(name.lower().startswith("impersonate-") for name, _ in head.headers):
         # Passed over in silence, --as would answer for, and act as, somebody else than was asked for.
         raise Refusal("request.impersonates", "The hub acts as the token's owner only: leave out --as and its like.")
-    if head.upgrade is not None and not _same_origin(head):
+    if head.upgrade is not None and not names_own_origin(head):
         raise Refusal("request.origin_foreign", "A page of another origin may not open a session.")
     path = match.group(2) or "/"
     try:
@@ -101,12 +102,6 @@ def still_allowed(snapshot: Snapshot | None, call: Call, now: datetime.datetime)
     if snapshot is None or call.key_id not in snapshot.tokens or call.principal.expires_at <= now:
         return False
     return set(call.groups) <= set(groups_for(snapshot, call.principal, call.ask.cluster_id))
-
-
-def _same_origin(head: RequestHead) -> bool:
-    """Programs send no Origin, or that of the address they connect to; a browser sends that of the page (SEC-71)."""
-    host = head.get("host") or ""
-    return all(origin.lower() == f"https://{host.lower()}" for origin in head.get_all("origin"))
 
 
 def _bearer(head: RequestHead) -> str:
