@@ -8,6 +8,8 @@ from hub.core.models import Record
 from hub.federation.models import Cluster
 from hub.tenancy.models import Project, Tenant
 
+from .querysets import GrantQuerySet, QuotaQuerySet
+
 
 class GrantKind(models.TextChoices):
     NETWORK = "network"
@@ -26,6 +28,8 @@ class Grant(Record):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="grants")
     kind = models.CharField(max_length=20, choices=GrantKind)
     name = models.CharField(max_length=320)
+
+    objects = GrantQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -48,6 +52,8 @@ class Quota(Record):
     cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas")
     limits = models.JSONField(default=dict)
     namespace_defaults = models.JSONField(default=dict, blank=True)
+
+    objects = QuotaQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -36,6 +36,14 @@ def run_transaction(body: Callable[[], ResultT]) -> ResultT:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
+def join_transaction(body: Callable[[], ResultT]) -> ResultT:
+    """Runs ``body`` as a part of the transaction that is open, whose owner retries it; without one, as ``run_transaction``."""
+    if not transaction.get_connection().in_atomic_block:
+        return run_transaction(body)
+    with transaction.atomic():
+        return body()
+
+
 def drop_broken_connection() -> None:
     """Closes this thread's connection if it is broken or too old, so that the next statement opens another.
 

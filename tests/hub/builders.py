@@ -4,6 +4,9 @@ from django.db import transaction
 
 from hub.access.models import RoleBinding
 from hub.access.services import Scope, bind_role
+from hub.allowances.grants import set_grants
+from hub.allowances.models import GrantKind
+from hub.allowances.querysets import ALL
 from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_insert
 from hub.core.ids import uuid7
@@ -53,6 +56,11 @@ def make_cluster(
 
 def make_namespace(project: Project, cluster: Cluster) -> ProjectNamespace:
     return ensure_project_namespace(project, cluster)
+
+
+def grant_everything(tenant: Tenant, cluster: Cluster) -> None:
+    """The tenant may use every image, network, storage class and address pool of the cluster."""
+    set_grants(SYSTEM, tenant, cluster, [(kind, ALL) for kind in GrantKind.values])
 
 
 def make_actor(role: str | None = None, scope: Scope = None, *, name: str = "user") -> Actor:
