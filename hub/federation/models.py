@@ -111,6 +111,11 @@ class ProjectNamespace(Reconciled):
     class Meta(Reconciled.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["cluster", "name"], name="namespace_name_in_cluster"),
+            models.UniqueConstraint(
+                fields=["project", "cluster"],
+                name="namespace_default_once",
+                condition=models.Q(is_default=True, deletion_requested_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
