@@ -1,6 +1,7 @@
-"""The audit trail's one table. A trigger refuses to change it (see the migrations); ``services`` writes it."""
+"""The audit trail's table, and who gets a copy of it. A trigger refuses to change events (see the migrations)."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -8,6 +9,8 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from hub.core.ids import uuid7
+from hub.core.models import Record
+from hub.core.sealed import SealedText
 
 
 class Outcome(models.TextChoices):
@@ -79,3 +82,33 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.verb} {self.resource} {self.object_name}: {self.outcome}"
+
+
+NO_EVENT = UUID(int=0)
+
+
+class AuditForwarder(Record):
+    """A receiver outside that gets every event, in order and at least once. ``url`` says how: ``https://`` is a webhook,
+    ``syslog+tls://``, ``syslog+tcp://`` and ``syslog+udp://`` are syslog.
+
+    ``transaction`` and ``event_id`` are the last event that was delivered, in the order of ``forwarding``. They and the
+    other columns of progress are written by the forwarding job alone, as observations: without a new version. ``secret``
+    signs what a webhook sends.
+    """
+
+    name = models.CharField(max_length=63, unique=True)
+    url = models.CharField(max_length=500)
+    ca_pem = models.TextField(default="", blank=True)
+    secret = SealedText(default="", blank=True)
+    is_enabled = models.BooleanField(default=True)
+    transaction = models.BigIntegerField(editable=False)
+    event_id = models.UUIDField(default=NO_EVENT, editable=False)
+    last_event_at = models.DateTimeField(null=True, editable=False)
+    last_delivery_at = models.DateTimeField(null=True, editable=False)
+    failures = models.IntegerField(default=0, editable=False)
+    last_error = models.CharField(max_length=300, default="", blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    next_attempt_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
