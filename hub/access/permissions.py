@@ -101,6 +101,7 @@ _TABLE = (
         project=("project_id",),
         cluster=("cluster_id",),
     ),
+    Resource("audit-forwarders", CRUD, "audit.AuditForwarder"),
     # Who sees a project sees the name of its tenant too.
     Resource("tenants", CRUD, "tenancy.Tenant", tenant=("id",), project=("projects__id",)),
     Resource("projects", CRUD, "tenancy.Project", tenant=("tenant_id",), project=("id",)),
