@@ -244,7 +244,8 @@ class SignOn(models.Model):
     """A login at a provider that is under way: made when the browser is sent there, used once when it comes back (SEC-54).
 
     ``id`` is the hash of the state, ``browser_hash`` that of the cookie which only this browser has. ``test`` of a provider
-    that is not saved carries its settings in ``draft``.
+    that is not saved carries its settings in ``draft``. ``session`` is what came of it: it ends when somebody brings the
+    same answer a second time.
     """
 
     id = models.BinaryField(max_length=32, primary_key=True)
@@ -254,6 +255,7 @@ class SignOn(models.Model):
     nonce = models.CharField(max_length=64)
     code_verifier = models.CharField(max_length=128)
     return_to = models.CharField(max_length=500, default="/")
+    session = models.ForeignKey(Session, null=True, on_delete=models.SET_NULL, related_name="+")
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 
