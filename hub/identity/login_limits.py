@@ -1,13 +1,15 @@
-"""Brakes on guessing passwords, kept in the database so that a restart does not lift them (SEC-56).
+"""Brakes on guessing what opens an account, kept in the database so that a restart does not lift them (SEC-56).
 
-Each attempt is counted before the password is looked at, in three buckets: the account from this peer, the peer on any
+Each attempt is counted before the secret is looked at, in three buckets: the account from this peer, the peer on any
 account, and the account from any peer. The first is small; the last is wide, so that a stranger cannot easily keep an
-owner out from elsewhere. An attempt on a name that does not exist counts the same. Buckets are hashes, because people
-type passwords into the field for the name.
+owner out from elsewhere. Guesses at different secrets of an account (``Secret``) are counted apart, those of a peer together.
+An attempt on a name that does not exist counts the same. Buckets are hashes, because people type passwords into the field
+for the name.
 """
 
 import hashlib
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.db import connection, transaction
 
@@ -17,6 +19,8 @@ WINDOW_SECONDS = 15 * 60
 PAIR_LIMIT = 5
 PEER_LIMIT = 40
 ACCOUNT_LIMIT = 100
+# Six digits are few, and who gets to guess them knows the password already.
+SECOND_FACTOR_LIMIT = 20
 
 define("login.throttled", 429, "Too many failed logins; wait before trying again")
 
@@ -35,25 +39,33 @@ _UNCOUNT = "UPDATE identity_loginfailures SET failures = greatest(failures - 1, 
 _FORGET = "DELETE FROM identity_loginfailures WHERE bucket = %(bucket)s OR window_ends_at < clock_timestamp()"
 
 
+class Secret(StrEnum):
+    """What is guessed at."""
+
+    PASSWORD = "password"  # noqa: S105  # a kind, not one
+    SECOND_FACTOR = "second factor"
+    LINK = "link"
+
+
 @dataclass(frozen=True, slots=True)
 class _Bucket:
     key: str
     limit: int
 
 
-def count_attempt(account: str, peer: str) -> None:
+def count_attempt(account: str, peer: str, secret: Secret = Secret.PASSWORD) -> None:
     """Counts an attempt, in a transaction of its own. Raises HubError ``login.throttled`` when there were too many."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         # In a fixed order, so that two attempts cannot wait for each other's rows.
-        buckets = sorted(_buckets(account, peer), key=lambda bucket: bucket.key)
+        buckets = sorted(_buckets(account, peer, secret), key=lambda bucket: bucket.key)
         blocked_for = max(_count(cursor, bucket) for bucket in buckets)
     if blocked_for:
         raise HubError("login.throttled", retry_after=blocked_for)
 
 
-def forgive(account: str, peer: str) -> None:
-    """Takes back the attempt after a good login, and the earlier failures of this account from this peer."""
-    pair, *others = _buckets(account, peer)
+def forgive(account: str, peer: str, secret: Secret = Secret.PASSWORD) -> None:
+    """Takes back the attempt after a good one, and the earlier failures of this account from this peer."""
+    pair, *others = _buckets(account, peer, secret)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_FORGET, {"bucket": pair.key})
         for bucket in sorted(others, key=lambda bucket: bucket.key):
@@ -67,12 +79,14 @@ def _count(cursor: object, bucket: _Bucket) -> int:
     return max(int(remaining), 1) if failures > bucket.limit else 0
 
 
-def _buckets(account: str, peer: str) -> tuple[_Bucket, ...]:
+def _buckets(account: str, peer: str, secret: Secret) -> tuple[_Bucket, ...]:
     name = account.casefold()
     return (
-        _Bucket(_digest("pair", name, peer), PAIR_LIMIT),
+        _Bucket(_digest(secret, "pair", name, peer), PAIR_LIMIT),
         _Bucket(_digest("peer", peer), PEER_LIMIT),
-        _Bucket(_digest("account", name), ACCOUNT_LIMIT),
+        _Bucket(
+            _digest(secret, "account", name), SECOND_FACTOR_LIMIT if secret is Secret.SECOND_FACTOR else ACCOUNT_LIMIT
+        ),
     )
 
 

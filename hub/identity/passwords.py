@@ -24,7 +24,7 @@ ONE_TIME_BYTES = 18
 define("password.unfit", 400, "The password is not good enough")
 
 
-def check_fitness(password: str, username: str) -> None:
+def check_fitness(password: str, username: str, pointer: str = "/password") -> None:
     """Raises HubError ``password.unfit`` with ``problems``: too_short, too_long, too_common, all_digits, is_name."""
     validators = (
         (MinimumLengthValidator(MINIMUM_LENGTH), "too_short"),
@@ -37,7 +37,7 @@ def check_fitness(password: str, username: str) -> None:
     if username.casefold() in password.casefold():
         problems.append("is_name")
     if problems:
-        raise HubError("password.unfit", pointer="/password", problems=problems, minimum_length=MINIMUM_LENGTH)
+        raise HubError("password.unfit", pointer=pointer, problems=problems, minimum_length=MINIMUM_LENGTH)
 
 
 def hash_password(password: str) -> str:

@@ -1,8 +1,6 @@
 """Writes of identity: users and passwords, each with its audit event in the same transaction.
 
-Tokens, sessions, second factors and logins have modules of their own.
-
-Whether an actor may do this is asked before, of ``hub.core.access``; who becomes an administrator is ``hub.access``'s.
+Tokens, sessions, second factors and logins have modules of their own. Whether an actor may do this is asked before, of ``hub.core.access``; who becomes an administrator is ``hub.access``'s.
 """
 
 import re
@@ -11,11 +9,12 @@ from django.db import IntegrityError, transaction
 
 from hub.audit.services import record
 from hub.core.access import Actor, TokenScope
-from hub.core.changes import record_insert, record_update
+from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
 
+from . import login_limits
 from .models import ApiToken, Session, User
-from .passwords import check_fitness, hash_password
+from .passwords import check_fitness, hash_password, is_password
 from .sessions import end_sessions
 from .token_scope import is_within
 from .tokens import revoke_token
@@ -25,6 +24,9 @@ _USERNAME = re.compile(r"[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?", re.ASCII)
 
 define("user.name_invalid", 400, "The user name is not valid")
 define("user.name_taken", 409, "There is a user of this name already")
+define("password.wrong", 403, "The current password is not this one")
+define("password.unchanged", 400, "The new password is the old one")
+define("password.none", 409, "This user has no password in this hub")
 
 
 def create_user(
@@ -66,7 +68,9 @@ def set_display_name(actor: Actor, user: User, display_name: str, *, expected_ve
         record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["display_name"]})
 
 
-def set_password(actor: Actor, user: User, password: str, *, expected_version: int | None = None) -> None:
+def set_password(
+    actor: Actor, user: User, password: str, *, expected_version: int | None = None, pointer: str = "/password"
+) -> None:
     """Gives the user a new password; one that somebody else has set must be changed at the next login.
 
     Whoever knew the old one is out: all sessions end but the one by which the user himself changes it, and when somebody
@@ -74,8 +78,8 @@ def set_password(actor: Actor, user: User, password: str, *, expected_version: i
     none. Raises HubError ``token.scope_too_wide`` or ``password.unfit``, StaleVersion.
     """
     if actor.token_scope is not None and not is_within(TokenScope(), actor.token_scope):
-        raise HubError("token.scope_too_wide", pointer="/password")
-    check_fitness(password, user.username)
+        raise HubError("token.scope_too_wide", pointer=pointer)
+    check_fitness(password, user.username, pointer)
     by_himself = actor.id == user.pk
     user.password_hash = hash_password(password)
     user.must_change_password = not by_himself
@@ -85,6 +89,31 @@ def set_password(actor: Actor, user: User, password: str, *, expected_version: i
         end_sessions(actor, Session.objects.filter(user=user).exclude(pk=actor.session_id), "password_changed")
         if not by_himself:
             end_tokens(actor, user)
+
+
+def change_own_password(actor: Actor, user: User, current: str, new: str, *, peer: str) -> None:
+    """The user changes his password, which he has to know (SEC-56: counted like a login).
+
+    Raises HubError ``password.none``, ``login.throttled``, ``password.wrong``, ``password.unchanged``, and as
+    ``set_password``. Runs outside any transaction, as a login does.
+    """
+    if not user.password_hash:
+        raise HubError("password.none")
+    login_limits.count_attempt(user.username, peer)
+    if not is_password(current, user.password_hash):
+        raise HubError("password.wrong", pointer="/current")
+    login_limits.forgive(user.username, peer)
+    if new == current:
+        raise HubError("password.unchanged", pointer="/new")
+    set_password(actor, user, new, pointer="/new")
+
+
+def delete_user(actor: Actor, user: User, *, expected_version: int | None = None) -> None:
+    """Removes the user with all by which he comes in; what he made stays. Raises StaleVersion."""
+    with transaction.atomic():
+        end_access(actor, user, "user_deleted")
+        record(actor, "delete", "users", user, object_name=user.username)
+        record_delete(user, expected_version=expected_version)
 
 
 def end_access(actor: Actor, user: User, reason: str) -> None:
