@@ -12,7 +12,9 @@ from contextlib import suppress
 
 from hub.core.environment import environment
 from hub.core.heartbeat import beat
+from hub.identity.sessions import end_lapsed_sessions
 
+from .audit_forwarding import audit_forwarding
 from .housekeeping import clean_once
 from .machine_watch import run_machine_watch
 from .periodic import Periodic
@@ -26,6 +28,7 @@ Job = Callable[[asyncio.Event], Awaitable[None]]
 
 HOUSEKEEPING_SECONDS = 900.0
 SWEEP_SECONDS = 300.0
+SESSIONS_SECONDS = 30.0
 HEARTBEAT_SECONDS = 10.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -37,7 +40,9 @@ def jobs() -> Sequence[Job]:
     return (
         Periodic("poller", environment().poll_interval, poll_once),
         Periodic("housekeeping", HOUSEKEEPING_SECONDS, clean_once),
+        Periodic("sessions", SESSIONS_SECONDS, end_lapsed_sessions),
         Periodic("sweeper", SWEEP_SECONDS, Sweeper().sweep),
+        audit_forwarding,
         run_machine_watch,
         run_heartbeat,
     )

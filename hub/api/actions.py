@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from hub.core.access import HUB_SCOPE, AccessScope, visible_to
 from hub.core.errors import HubError, define
 from hub.core.models import Record
+from hub.federation.models import Cluster
 from hub.operations.models import Operation
 from hub.tenancy.models import Project, Tenant
 
@@ -194,11 +195,15 @@ class Deletes(Shows[RowT], wall=True):
 Handler = Callable[..., Response]
 
 
-def posted(body: type[Body], shown: type[Shown]) -> Callable[[Handler], Handler]:
-    """Marks a method as ``POST`` of a thing below one row, with the documents it takes and answers."""
+def posted(
+    body: type[Body] | None = None, shown: type[Shown] | None = None, *, path: str | None = None
+) -> Callable[[Handler], Handler]:
+    """Marks a method as ``POST`` of a thing below one row, with the documents it takes and answers, if any (204 without).
+    ``path`` is its last part when it is not the method's name.
+    """
 
     def mark(handler: Handler) -> Handler:
-        marked: Any = action(detail=True, methods=["post"])(handler)
+        marked: Any = action(detail=True, methods=["post"], url_path=path)(handler)
         marked.body, marked.shown = body, shown  # read by the OpenAPI description
         return marked  # type: ignore[no-any-return]
 
@@ -206,12 +211,15 @@ def posted(body: type[Body], shown: type[Shown]) -> Callable[[Handler], Handler]
 
 
 def scope_of(references: References) -> AccessScope:
-    """Where something will be that is made in this project or tenant; the hub itself without either."""
+    """Where something will be that is made in this project or tenant, or else in this cluster; the hub itself without."""
     for row in references.values():
         if isinstance(row, Project):
             return AccessScope(tenant_id=row.tenant_id, project_id=row.pk)
         if isinstance(row, Tenant):
             return AccessScope(tenant_id=row.pk)
+    for row in references.values():
+        if isinstance(row, Cluster):
+            return AccessScope(tenant_id=row.tenant_id, project_id=row.project_id, cluster_id=row.pk)
     return HUB_SCOPE
 
 

@@ -85,7 +85,7 @@ class PasswordAuthentication(BaseAuthentication):
         user = authenticate_password(username, password, peer=request_context().source_ip)
         if user is None:
             raise AuthenticationFailed
-        if user.totp_confirmed_at is not None:
+        if user.has_second_factor:
             raise HubError("login.second_factor_required")
         complete_login(user, LoginMethod.PASSWORD)
         return actor_of(user), ByPassword(user)

@@ -5,6 +5,7 @@ Nothing is annotated by hand: operation ids, parameters, bodies, answers and err
 
 import inspect
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -154,7 +155,7 @@ class HubSchema(AutoSchema):
     def _success(self) -> tuple[str, dict[str, Any] | None]:
         view = self.leaf
         if self.action == "list":
-            return "200", self._envelope()
+            return "200", self._ref(view.shown) if self.exports else self._envelope()
         if self.action == "create":
             return "202" if view.starts_work else "201", self._ref(view.created or view.shown)
         if self.action == "partial_update":
@@ -165,7 +166,7 @@ class HubSchema(AutoSchema):
             return ("202", self._ref(OperationShown)) if view.delete_starts_work else ("204", None)
         if self.action == "retrieve":
             return "200", self._ref(view.shown)
-        return "201", self._ref(self.handler.shown)
+        return ("204", None) if self.handler.shown is None else ("201", self._ref(self.handler.shown))
 
     def _answer(self, schema: dict[str, Any] | None) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": ""}
@@ -173,7 +174,10 @@ class HubSchema(AutoSchema):
         if headers:
             answer["headers"] = headers
         if schema is not None:
-            answer["content"] = {"application/json": {"schema": schema}}
+            answer["content"] = {
+                media_type: {"schema": schema if "json" in media_type else _TEXT}
+                for media_type in self.exports.values() or ["application/json"]
+            }
         return answer
 
     def _answer_headers(self) -> dict[str, str]:
@@ -212,15 +216,19 @@ class HubSchema(AutoSchema):
 
     def _query(self) -> list[OpenApiParameter]:
         listing: Listing = self.leaf.listing
-        if self.action != "list" or not listing.paged:
+        if self.action != "list":
             return []
+        filters = [OpenApiParameter(wanted.name, wanted.json_schema()) for wanted in listing.filters]
+        if not listing.paged:
+            formats = sorted(self.exports)
+            return [*([OpenApiParameter("format", {"type": "string", "enum": formats})] if formats else []), *filters]
         limit = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}
         sorts = [sign + name for name in listing.sort_names for sign in ("", "-")]
         return [
             OpenApiParameter("limit", limit),
             OpenApiParameter("continue", _TEXT, description="From the page before"),
             OpenApiParameter("sort", {"type": "string", "enum": sorts, "default": listing.sorts[0]}),
-            *(OpenApiParameter(wanted.name, wanted.json_schema()) for wanted in listing.filters),
+            *filters,
         ]
 
     def _headers(self) -> list[OpenApiParameter]:
@@ -236,6 +244,12 @@ class HubSchema(AutoSchema):
     @property
     def action(self) -> str:
         return str(self.leaf.action)
+
+    @property
+    def exports(self) -> Mapping[str, str]:
+        """Media types by format, of a list that is answered as a file; empty for all others."""
+        exports: Mapping[str, str] = getattr(self.leaf, "exports", {})
+        return exports
 
     @property
     def handler(self) -> Any:

@@ -139,7 +139,7 @@ class ApiViewSet(ViewSet, ABC):
         try:
             super().perform_authentication(request)
         except HubError:
-            request.user = None
+            request.user = None  # type: ignore[assignment]  # as for everybody who is nobody
             raise
 
     def check_permissions(self, request: Request) -> None:

@@ -40,6 +40,11 @@ class User(Record):
     totp_last_step = models.BigIntegerField(default=0, db_default=0)
     last_login_at = models.DateTimeField(null=True, blank=True)
 
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the password alone does not log him in."""
+        return self.totp_confirmed_at is not None
+
     def __str__(self) -> str:
         return self.username
 

@@ -2,6 +2,7 @@
 
 import datetime
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -46,3 +47,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         now = now or timezone.now()
         over = Q(expires_at__lte=now) | Q(last_seen_at__lte=now - idle)
         return self.filter(over, ended_at__isnull=True).order_by("created_at")
+
+    def besides(self, session_id: UUID | None) -> Self:
+        """All but this one; simply all for None."""
+        return self if session_id is None else self.exclude(pk=session_id)

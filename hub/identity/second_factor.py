@@ -50,11 +50,6 @@ class Enrolment:
     uri: str = field(repr=False)
 
 
-def has_second_factor(user: User) -> bool:
-    """Whether the user's password alone does not log him in."""
-    return user.totp_confirmed_at is not None
-
-
 def begin_enrolment(actor: Actor, user: User) -> Enrolment:
     """A new secret, which counts once ``confirm_enrolment`` has seen a code. Raises HubError ``second_factor.exists``."""
     _refuse_existing(user)
@@ -67,7 +62,7 @@ def begin_enrolment(actor: Actor, user: User) -> Enrolment:
 
 def pending_enrolment(user: User) -> Enrolment | None:
     """The one that waits for its first code."""
-    return _enrolment(user) if user.totp_secret and not has_second_factor(user) else None
+    return _enrolment(user) if user.totp_secret and not user.has_second_factor else None
 
 
 def confirm_enrolment(actor: Actor, user: User, code: str, *, peer: str) -> list[str]:
@@ -88,7 +83,7 @@ def confirm_enrolment(actor: Actor, user: User, code: str, *, peer: str) -> list
     with transaction.atomic():
         record_update(user, ["totp_confirmed_at", "totp_last_step"])
         _record_change(actor, user, before=False)
-        end_sessions(actor, Session.objects.filter(user=user).exclude(pk=actor.session_id), "second_factor_added")
+        end_sessions(actor, Session.objects.filter(user=user).besides(actor.session_id), "second_factor_added")
         return _write_recovery_codes(user)
 
 
@@ -98,7 +93,7 @@ def check_second_factor(user: User, code: str, *, peer: str) -> None:
     Raises HubError ``second_factor.none``, ``login.throttled`` or ``second_factor.wrong``. Runs outside any transaction, so
     that a failure is counted whatever happens to the request.
     """
-    if not has_second_factor(user):
+    if not user.has_second_factor:
         raise HubError("second_factor.none")
     login_limits.count_attempt(user.username, peer, Secret.SECOND_FACTOR)
     if not _take_code(user, code) and not _take_recovery_code(user, code):
@@ -109,7 +104,7 @@ def check_second_factor(user: User, code: str, *, peer: str) -> None:
 
 def remove_second_factor(actor: Actor, user: User, *, expected_version: int | None = None) -> None:
     """Takes secret and recovery codes away. Whether the one who asks has shown a code is asked before. Raises StaleVersion."""
-    before = has_second_factor(user)
+    before = user.has_second_factor
     user.totp_secret, user.totp_confirmed_at = "", None
     with transaction.atomic():
         record_update(user, ["totp_secret", "totp_confirmed_at"], expected_version=expected_version)
@@ -119,7 +114,7 @@ def remove_second_factor(actor: Actor, user: User, *, expected_version: int | No
 
 def replace_recovery_codes(actor: Actor, user: User) -> list[str]:
     """Ten new codes; the old ones are worth nothing from now on. Raises HubError ``second_factor.none``."""
-    if not has_second_factor(user):
+    if not user.has_second_factor:
         raise HubError("second_factor.none")
     with transaction.atomic():
         record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["recovery_codes"]})
@@ -197,12 +192,12 @@ def _enrolment(user: User) -> Enrolment:
 
 
 def _refuse_existing(user: User) -> None:
-    if has_second_factor(user):
+    if user.has_second_factor:
         raise HubError("second_factor.exists")
 
 
 def _record_change(actor: Actor, user: User, *, before: bool) -> None:
-    changes = {"second_factor": [before, has_second_factor(user)]}
+    changes = {"second_factor": [before, user.has_second_factor]}
     record(actor, "update", "users", user, object_name=user.username, changes=changes)
 
 

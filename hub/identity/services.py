@@ -1,6 +1,7 @@
 """Writes of identity: users and passwords, each with its audit event in the same transaction.
 
-Tokens, sessions, second factors and logins have modules of their own. Whether an actor may do this is asked before, of ``hub.core.access``; who becomes an administrator is ``hub.access``'s.
+Tokens, sessions, second factors and logins have modules of their own. Whether an actor may do this is asked before, of
+``hub.core.access``; who becomes an administrator is ``hub.access``'s.
 """
 
 import re
@@ -86,7 +87,7 @@ def set_password(
     with transaction.atomic():
         record_update(user, ["password_hash", "must_change_password"], expected_version=expected_version)
         record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["password"]})
-        end_sessions(actor, Session.objects.filter(user=user).exclude(pk=actor.session_id), "password_changed")
+        end_sessions(actor, Session.objects.filter(user=user).besides(actor.session_id), "password_changed")
         if not by_himself:
             end_tokens(actor, user)
 

@@ -1,27 +1,39 @@
-"""Users: local accounts. A password goes in and never comes out; who has none uses tokens only."""
+"""Users: people with an account here. A password goes in and never comes out; who has none comes by an identity provider,
+or uses tokens only.
+"""
 
+import datetime
 from typing import Annotated
 
 from django.db import transaction
 from pydantic import Field
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from hub.access.services import set_user_active
-from hub.api.actions import Creates, Gets, Lists, Made, References, Updates
+from hub.api.actions import Creates, Deletes, Gets, Lists, Made, References, Updates, posted
 from hub.api.documents import Body, Name, RecordShown
 from hub.api.listing import Listing, TextFilter
-from hub.identity.models import User
+from hub.identity.models import User, UserKind
 from hub.identity.passwords import MAXIMUM_LENGTH
-from hub.identity.services import create_user, set_display_name, set_password
+from hub.identity.second_factor import remove_second_factor
+from hub.identity.services import create_user, delete_user, end_access, set_display_name, set_password
+from hub.operations.models import Operation
 
 DisplayName = Annotated[str, Field(max_length=200)]
 Password = Annotated[str, Field(max_length=MAXIMUM_LENGTH)]
 
 
 class UserShown(RecordShown):
+    """``second_factor``: whether his password alone does not log him in."""
+
     username: str
     display_name: str
+    email: str
     is_active: bool
     must_change_password: bool
+    second_factor: bool = Field(validation_alias="has_second_factor")
+    last_login_at: datetime.datetime | None
 
 
 class UserBody(Body):
@@ -40,10 +52,13 @@ class UserChange(Body):
     password: Password | None = Field(default=None, repr=False)
 
 
-class UserViewSet(Lists[User], Gets[User], Creates[User], Updates[User]):
+class UserViewSet(Lists[User], Gets[User], Creates[User], Updates[User], Deletes[User]):
+    """Whoever acts on a user has to have every right that the user has."""
+
     resource = "users"
-    rows = User.objects.all()
+    rows = User.objects.filter(kind=UserKind.PERSON)
     shown = UserShown
+    verbs = {"end_sessions": "update", "reset_second_factor": "update"}
     listing = Listing((TextFilter("username"),), ("-created_at", "username"))
     create_body = UserBody
     update_body = UserChange
@@ -71,3 +86,19 @@ class UserViewSet(Lists[User], Gets[User], Creates[User], Updates[User]):
             if body.password is not None:
                 set_password(self.actor, row, body.password, expected_version=expected_version)
         return Made(row)
+
+    def perform_delete(self, row: User, expected_version: int | None) -> Operation | None:
+        delete_user(self.actor, row, expected_version=expected_version)
+        return None
+
+    @posted(path="end-sessions")
+    def end_sessions(self, request: Request, pk: str) -> Response:
+        """Logs the user out everywhere: his sessions end, and his tokens with them."""
+        end_access(self.actor, self.row, "ended_by_other")
+        return Response(status=204)
+
+    @posted(path="reset-second-factor")
+    def reset_second_factor(self, request: Request, pk: str) -> Response:
+        """Takes the user's second factor and recovery codes away, so that he gets in by his password and sets up another."""
+        remove_second_factor(self.actor, self.row)
+        return Response(status=204)

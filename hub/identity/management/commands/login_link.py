@@ -25,5 +25,7 @@ class Command(BaseCommand):
             link = make_login_link(user)
         except HubError as error:
             raise CommandError(f"{error.title}: {username!r} is disabled, or a service account.") from error
-        self.stderr.write(f"Good once, for {int(LIFETIME.total_seconds() // 60)} minutes. Whoever has it is {username}.")
+        self.stderr.write(
+            f"Good once, for {int(LIFETIME.total_seconds() // 60)} minutes. Whoever has it is {username}."
+        )
         self.stdout.write(f"{environment().url}/login/link/{link}")
