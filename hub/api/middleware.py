@@ -6,7 +6,7 @@ Only the stream server can reach the unix socket, so only there are ``X-Request-
 import ipaddress
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from hub.core.errors import HubError, define
 from hub.core.requests import bind_request
@@ -20,7 +20,7 @@ TOKEN_START = "pdk_"  # noqa: S105  (how tokens begin, not one)
 define("body.too_large", 413, "The body is too large")
 define("body.length_missing", 411, "The length of the body must be told")
 
-Handler = Callable[[HttpRequest], HttpResponse]
+Handler = Callable[[HttpRequest], HttpResponse | StreamingHttpResponse]
 
 
 class EntranceMiddleware:
@@ -29,7 +29,7 @@ class EntranceMiddleware:
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         relayed = came_by_socket(request)
         offered = request.headers.get("X-Request-Id") if relayed else None
         with bind_request(offered, _source_ip(request, relayed)) as context:
@@ -42,10 +42,21 @@ class EntranceMiddleware:
             response["X-Request-Id"] = context.request_id
             response["X-Content-Type-Options"] = "nosniff"
             response.setdefault("Cache-Control", "no-store")
-            response["Content-Length"] = str(len(response.content))  # else the server would send it in chunks
-            if request.method == "HEAD":
-                response.content = b""  # the server sends whatever it is given
+            _frame(response, request.method == "HEAD")
             return response
+
+
+def _frame(response: HttpResponse | StreamingHttpResponse, head_only: bool) -> None:
+    """What is whole says its length, or the server would send it in chunks; what is made while it is sent comes in those.
+    To HEAD the server would send whatever it is given.
+    """
+    if isinstance(response, StreamingHttpResponse):
+        if head_only:
+            response.streaming_content = iter(())
+        return
+    response["Content-Length"] = str(len(response.content))
+    if head_only:
+        response.content = b""
 
 
 def came_by_socket(request: HttpRequest) -> bool:
