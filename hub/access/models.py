@@ -12,7 +12,9 @@ from hub.identity.models import Group, User
 from hub.tenancy.models import Project, Tenant
 
 from .grants import BindingFact
-from .querysets import RoleBindingQuerySet
+from .permissions import Role as RoleFact
+from .querysets import RoleBindingQuerySet, RoleQuerySet
+from .rule_documents import read_policy_rules, read_rules
 
 SCOPE_KINDS = (("hub", "Hub"), ("tenant", "Tenant"), ("project", "Project"), ("cluster", "Cluster"))
 
@@ -34,6 +36,8 @@ class Role(Record):
     inherits = models.JSONField(default=list)
     is_locked = models.BooleanField(default=False)
 
+    objects = RoleQuerySet.as_manager()
+
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["tenant", "name"], name="role_name_in_owner", nulls_distinct=False),
@@ -43,6 +47,19 @@ class Role(Record):
     def key(self) -> str:
         """What bindings, inheritance and the groups of members name it by; it outlives a change of name."""
         return str(self.pk)
+
+    @property
+    def fact(self) -> RoleFact:
+        """The role as ``role_book`` reads it."""
+        return RoleFact(
+            name=self.key,
+            title=self.name,
+            scopes=frozenset(self.scopes),
+            rules=read_rules(self.rules),
+            kubernetes=read_policy_rules(self.kubernetes_rules),
+            inherits=tuple(self.inherits),
+            tenant_id=self.tenant_id,
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -102,7 +119,7 @@ class RoleBinding(Record):
     @property
     def fact(self) -> BindingFact:
         """The binding as ``grants`` reads it."""
-        return BindingFact(self.role, self.scope_kind, self.scope_id)
+        return BindingFact(self.role, self.scope_kind, self.scope_id, self.expires_at, self.pk, self.group_id)
 
     def __str__(self) -> str:
         return f"{self.user_id or self.group_id}: {self.fact}"

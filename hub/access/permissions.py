@@ -1,17 +1,22 @@
-"""The permission table, as data: what can be acted on, by which verbs, and what each role may do.
+"""The permission table, as data: what can be acted on, by which verbs, and what a role is made of.
 
-Two tables. ``RESOURCES`` names every kind of object the hub has, its verbs, and how a row of it reaches its tenant,
-project, cluster and owner; ``ROLES`` names the built-in roles. Everything that decides (SQL filters, ``can()``, the
-groups of the proxy) is computed from these two, so a new kind of object is one row here and nothing else.
-How they are evaluated is in ``grants.py`` and ``policy.py``.
+``RESOURCES`` names every kind of object the hub has, its verbs, and how a row of it reaches its tenant, project, cluster
+and owner. Everything that decides (SQL filters, ``can()``, the groups of the proxy) is computed from it and from roles, so
+a new kind of object is one row here and nothing else. The roles that every hub has are in ``built_in_roles``; how roles
+are resolved and evaluated is in ``role_book``, ``grants`` and ``policy``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
+
+from hub.federation.rights import PolicyRule
 
 READ_VERBS = frozenset({"get", "list"})
 WRITE_VERBS = frozenset({"create", "update", "delete"})
 CRUD = READ_VERBS | WRITE_VERBS
+POWER_VERBS = frozenset({"start", "stop", "restart", "pause", "migrate"})
+MACHINE_VERBS = CRUD | POWER_VERBS | {"console", "backup", "restore", "snapshot", "clone"}
 
 SCOPE_KINDS = ("hub", "tenant", "project", "cluster")
 
@@ -21,7 +26,8 @@ class Resource:
     """One kind of object. Paths are Django lookups from its model to an id; several mean "any of these".
 
     ``model`` is an app label and class name, as text because the table sits below some of the apps it names; None for
-    catalogues that are the same for everybody. A path through a reverse relation is allowed.
+    catalogues that are the same for everybody, and for objects that are not rows of the hub. A path through a reverse
+    relation is allowed.
     """
 
     name: str
@@ -86,6 +92,8 @@ _TABLE = (
         project=("guest__project_id",),
         cluster=("guest__member_id",),
     ),
+    # VMs of members, by hub verbs; what Kubernetes lets through besides is in the roles' Kubernetes rules.
+    Resource("virtual-machines", MACHINE_VERBS),
     Resource(
         "operations",
         READ_VERBS | {"update"},
@@ -107,7 +115,7 @@ _TABLE = (
     Resource("projects", CRUD, "tenancy.Project", tenant=("tenant_id",), project=("id",)),
     Resource(
         "role-bindings",
-        CRUD - {"update"},
+        CRUD,
         "access.RoleBinding",
         tenant=("tenant_id",),
         project=("project_id",),
@@ -130,7 +138,15 @@ _TABLE = (
     Resource("credentials", CRUD | {"use"}, "tenancy.Credential", tenant=("tenant_id",), project=("project_id",)),
     Resource("roles", CRUD, "access.Role", tenant=("tenant_id",)),
     Resource("invitations", CRUD - {"update"}, "access.Invitation", tenant=("tenant_id",), project=("project_id",)),
-    Resource("grants", CRUD, "allowances.Grant", tenant=("tenant_id",), cluster=("cluster_id",)),
+    # Whoever works in a project may know what its tenant may use.
+    Resource(
+        "grants",
+        CRUD,
+        "allowances.Grant",
+        tenant=("tenant_id",),
+        project=("tenant__projects__id",),
+        cluster=("cluster_id",),
+    ),
     Resource(
         "quotas", CRUD, "allowances.Quota", tenant=("tenant_id",), project=("project_id",), cluster=("cluster_id",)
     ),
@@ -146,79 +162,39 @@ RESOURCE_OF_MODEL: Mapping[str, Resource] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Verbs on resources; ``*`` in either stands for all that the table has."""
+    """Verbs on resources of the hub; ``*`` in either stands for all that the table has."""
 
     resources: frozenset[str]
     verbs: frozenset[str]
 
-    def allows(self, verb: str, resource: str) -> bool:
-        """Whether this rule alone permits the verb on the resource."""
-        return bool(self.resources & {resource, "*"}) and bool(self.verbs & {verb, "*"})
+    def permissions(self) -> frozenset[tuple[str, str]]:
+        """All (verb, resource) pairs that the rule permits, with the wildcards written out."""
+        named = RESOURCES if "*" in self.resources else self.resources & RESOURCES.keys()
+        return frozenset(
+            (verb, name)
+            for name in named
+            for verb in (RESOURCES[name].verbs if "*" in self.verbs else self.verbs & RESOURCES[name].verbs)
+        )
+
+    def __str__(self) -> str:
+        return f"{', '.join(sorted(self.verbs))} on {', '.join(sorted(self.resources))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A named set of rules, the scopes it may be bound at, and what it is worth inside member clusters.
+    """A named set of rules and the scopes it may be bound at; a built-in one, or a row of people's own.
 
-    ``member_role`` ("admin" or "viewer") is the last part of the groups that the proxy sends for a holder: the cluster
-    group in clusters that belong to the binding's scope, the project group in shared clusters.
+    ``name`` is what bindings, inheritance and the groups of members name it by. ``kubernetes`` holds in the namespaces of
+    the scope's projects, and in whole clusters that belong to the scope. Where one of the two should be another role's
+    rules, ``in_projects`` or ``in_clusters`` names that role. A role of a tenant counts in that tenant only.
     """
 
     name: str
     title: str
     scopes: frozenset[str]
     rules: tuple[Rule, ...]
-    member_role: str | None = field(default=None)
-
-    def allows(self, verb: str, resource: str) -> bool:
-        """Whether any rule permits the verb on the resource."""
-        return any(rule.allows(verb, resource) for rule in self.rules)
-
-    def permissions(self) -> frozenset[tuple[str, str]]:
-        """All (verb, resource) pairs the role grants, with the wildcards written out."""
-        return frozenset(
-            (verb, resource.name) for resource in _TABLE for verb in resource.verbs if self.allows(verb, resource.name)
-        )
-
-
-def _rule(resources: set[str], verbs: set[str] | frozenset[str]) -> Rule:
-    return Rule(frozenset(resources), frozenset(verbs))
-
-
-HUB_ADMIN = Role(
-    "hub-admin",
-    "Administrator of the hub",
-    frozenset({"hub"}),
-    (_rule({"*"}, {"*"}),),
-    member_role="admin",
-)
-TENANT_OWNER = Role(
-    "tenant-owner",
-    "Owner of a tenant",
-    frozenset({"tenant"}),
-    (
-        _rule({"clusters"}, READ_VERBS | {"use", "proxy"}),
-        _rule({"project-namespaces", "machines", "audit-events"}, READ_VERBS),
-        _rule({"guest-clusters", "node-pools"}, CRUD),
-        _rule({"operations"}, READ_VERBS | {"update"}),
-        _rule({"tenants"}, READ_VERBS | {"update"}),
-        _rule({"projects"}, CRUD),
-        _rule({"role-bindings"}, CRUD - {"update"}),
-    ),
-    member_role="admin",
-)
-PROJECT_VIEWER = Role(
-    "project-viewer",
-    "Viewer of a project, or of all projects of a tenant",
-    frozenset({"tenant", "project"}),
-    (
-        _rule({"clusters"}, READ_VERBS | {"proxy"}),
-        _rule(
-            {"project-namespaces", "guest-clusters", "node-pools", "machines", "operations", "tenants", "projects"},
-            READ_VERBS,
-        ),
-    ),
-    member_role="viewer",
-)
-
-ROLES: Mapping[str, Role] = {role.name: role for role in (HUB_ADMIN, TENANT_OWNER, PROJECT_VIEWER)}
+    kubernetes: tuple[PolicyRule, ...] = ()
+    in_projects: str = ""
+    in_clusters: str = ""
+    inherits: tuple[str, ...] = ()
+    tenant_id: UUID | None = field(default=None)

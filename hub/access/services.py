@@ -1,57 +1,85 @@
-"""Writes of access: role bindings are given and taken, users are disabled, and the first administrator is made.
+"""Writes of access: role bindings are given, prolonged and taken, users are disabled, the first administrator is made.
 
-The rules that hold whoever writes are here: nobody gives away a right that he does not have (SEC-32), and the hub keeps
-an administrator (SEC-37). Whether the actor may write role bindings at all is asked before, of ``hub.core.access``.
+The rules that hold whoever writes are here: nobody gives away a right that he does not have (SEC-32; ``escalation``), a
+tenant's roles and service accounts stay in the tenant (SEC-33), and the hub keeps an administrator (SEC-37). Whether the
+actor may write role bindings at all is asked before, of ``hub.core.access``. Custom roles are ``custom_roles``'s.
 """
 
-from uuid import UUID
+import datetime
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
 
+from hub.audit.diff import diff
 from hub.audit.services import record
-from hub.core.access import SYSTEM, AccessScope, Actor, can
+from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.core.work import wake
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.rights import CLUSTER_MEMBER_ROLES, cluster_group, project_group
-from hub.identity.models import User
+from hub.identity.models import Group, User, UserKind
 from hub.identity.passwords import generate_password
 from hub.identity.services import create_user
-from hub.tenancy.models import Project, Tenant
+from hub.tenancy.models import Project, ServiceAccount, Tenant
 
-from .grants import project_member_roles
-from .models import RoleBinding
-from .permissions import HUB_ADMIN, ROLES, Role
-from .querysets import RoleBindingQuerySet
+from .built_in_roles import HUB_ADMIN, ROLES
+from .escalation import refuse_escalation, refuse_stronger_user, scope_of_binding
+from .models import Role, RoleBinding
+from .querysets import RoleBindingQuerySet, find_role_id
+from .role_book import BUILT_IN, ResolvedRole
+from .roles_in_use import cluster_roles_in_use, groups_wanted, member_roles_in_use, project_roles_in_use
+
+__all__ = [
+    "bind_role",
+    "cluster_roles_in_use",
+    "ensure_first_admin",
+    "groups_wanted",
+    "member_roles_in_use",
+    "project_roles_in_use",
+    "refuse_loss_of_last_admin",
+    "refuse_stronger_user",
+    "set_binding_end",
+    "set_user_active",
+    "unbind_role",
+]
 
 FIRST_ADMIN = "admin"
 # Any two processes that might make the first administrator, or remove the last, take this lock (pg_advisory_xact_lock).
 ADMIN_LOCK = 0x7061_6464_6F63_6B01
 
 Scope = Tenant | Project | Cluster | None
+Subject = User | Group
 
 define("role.unknown", 422, "There is no such role")
+define("role.unresolvable", 409, "The role inherits from one that there is not, or from itself")
+define("role.locked", 409, "The role is locked: it takes no new bindings")
 define("role.scope_unfit", 422, "The role cannot be bound at this scope")
-define("role_binding.exists", 409, "The user has this role there already")
-define("role_binding.escalates", 403, "You cannot give a role with rights that you do not have there")
+define("role_binding.exists", 409, "The role is bound there already")
+define("role_binding.foreign", 422, "The role or the service account belongs to another tenant than the scope")
+define("role_binding.ended", 422, "The end lies in the past")
 define("role_binding.last_admin", 409, "The hub needs an administrator who can log in")
 
 
-def bind_role(actor: Actor, role_name: str, user: User, scope: Scope = None) -> RoleBinding:
-    """Gives a user a role on the hub (None), a tenant, a project or a cluster.
+def bind_role(
+    actor: Actor, role: str, subject: Subject, scope: Scope = None, *, expires_at: datetime.datetime | None = None
+) -> RoleBinding:
+    """Gives a user, a service account's user or a group a role on the hub (None), a tenant, a project or a cluster.
 
-    Raises HubError ``role.unknown``, ``role.scope_unfit``, ``role_binding.escalates`` or ``role_binding.exists``.
+    ``role`` is a built-in role's name or a custom one's key. Raises HubError ``role.unknown``, ``role.unresolvable``,
+    ``role.locked``, ``role.scope_unfit``, ``role_binding.foreign``, ``role_binding.ended``, ``role_binding.escalates`` or
+    ``role_binding.exists``.
     """
-    role = ROLES.get(role_name)
-    if role is None:
-        raise HubError("role.unknown", pointer="/role", known=sorted(ROLES))
-    binding = _build_binding(role, user, scope)
-    if binding.scope_kind not in role.scopes:
-        raise HubError("role.scope_unfit", pointer="/role", scopes=sorted(role.scopes))
-    _refuse_escalation(actor, role, binding)
+    _refuse_past(expires_at)
     try:
         with transaction.atomic():
+            custom, resolved = _find_role(role)
+            binding = _build_binding(role, custom, subject, scope, expires_at)
+            if binding.scope_kind not in resolved.role.scopes:
+                raise HubError("role.scope_unfit", pointer="/role", scopes=sorted(resolved.role.scopes))
+            _refuse_foreign(binding, custom, subject)
+            refuse_escalation(actor, resolved, scope_of_binding(binding), expires_at)
             record_insert(binding)
             record(actor, "create", "role-bindings", binding, object_name=str(binding.fact), detail=_detail(binding))
             _wake_members(binding)
@@ -60,11 +88,45 @@ def bind_role(actor: Actor, role_name: str, user: User, scope: Scope = None) -> 
     return binding
 
 
+def set_binding_end(
+    actor: Actor, binding: RoleBinding, expires_at: datetime.datetime | None, *, expected_version: int | None = None
+) -> None:
+    """Sets when the binding ends; None: never. The actor must hold the role's rights for as long.
+
+    Raises HubError ``role.locked`` for a longer life of a locked role's binding, ``role_binding.ended``,
+    ``role_binding.escalates``, ``role_binding.last_admin``, StaleVersion.
+    """
+    _refuse_past(expires_at)
+    before = binding.expires_at
+    longer = before is not None and (expires_at is None or expires_at > before)
+    with transaction.atomic():
+        custom, resolved = _find_role(binding.role, for_new=longer)
+        refuse_escalation(actor, resolved, scope_of_binding(binding), expires_at)
+        if binding.scope_kind == "hub" and expires_at is not None:
+            _keep_an_admin(RoleBinding.objects.exclude(pk=binding.pk))
+        binding.expires_at = expires_at
+        record_update(binding, ["expires_at"], expected_version=expected_version)
+        record(
+            actor,
+            "update",
+            "role-bindings",
+            binding,
+            object_name=str(binding.fact),
+            changes=diff({"expires_at": before}, {"expires_at": expires_at}),
+            detail=_detail(binding),
+        )
+        if custom is not None or longer:
+            _wake_members(binding)
+
+
 def unbind_role(actor: Actor, binding: RoleBinding, *, expected_version: int | None = None) -> None:
-    """Takes a role away. Raises HubError ``role_binding.escalates``, ``role_binding.last_admin``, StaleVersion."""
-    role = ROLES.get(binding.role)
-    if role is not None:
-        _refuse_escalation(actor, role, binding)
+    """Takes a role away; one that cannot be resolved gives nothing, so whoever may write bindings there takes it.
+
+    Raises HubError ``role_binding.escalates``, ``role_binding.last_admin``, StaleVersion.
+    """
+    resolved = Role.objects.book_for([binding.fact]).find(binding.role)
+    if resolved is not None:
+        refuse_escalation(actor, resolved, scope_of_binding(binding), timezone.now())
     with transaction.atomic():
         if binding.scope_kind == "hub":
             _keep_an_admin(RoleBinding.objects.exclude(pk=binding.pk))
@@ -74,13 +136,26 @@ def unbind_role(actor: Actor, binding: RoleBinding, *, expected_version: int | N
 
 
 def set_user_active(actor: Actor, user: User, active: bool, *, expected_version: int | None = None) -> None:
-    """Lets a user log in or not; his tokens and sessions follow. Raises HubError ``role_binding.last_admin``."""
-    user.is_active = active
+    """Lets a user log in or not; his tokens and sessions follow.
+
+    Raises HubError ``user.outranks``, ``role_binding.last_admin``, StaleVersion.
+    """
+    refuse_stronger_user(actor, user)
+    before, user.is_active = user.is_active, active
     with transaction.atomic():
         if not active:
-            _keep_an_admin(RoleBinding.objects.exclude(user=user))
+            refuse_loss_of_last_admin(user)
         record_update(user, ["is_active"], expected_version=expected_version)
-        record(actor, "update", "users", user, object_name=user.username, detail={"is_active": active})
+        changes = diff({"is_active": before}, {"is_active": active})
+        record(actor, "update", "users", user, object_name=user.username, changes=changes)
+
+
+def refuse_loss_of_last_admin(user: User) -> None:
+    """Raises HubError ``role_binding.last_admin`` when the hub would have no administrator without this user.
+
+    Inside the transaction that locks or removes him: two at once wait for each other.
+    """
+    _keep_an_admin(RoleBinding.objects.exclude(user=user))
 
 
 def ensure_first_admin() -> tuple[User, str | None]:
@@ -99,49 +174,59 @@ def ensure_first_admin() -> tuple[User, str | None]:
     return user, password
 
 
-def roles_in_use(project_id: UUID, tenant_id: UUID) -> frozenset[str]:
-    """The member roles ("admin", "viewer") that somebody holds on the project, by a binding on it or on its tenant."""
-    bindings = RoleBinding.objects.of_tenants([tenant_id])
-    return project_member_roles([binding.fact for binding in bindings], project_id, tenant_id)
+def _find_role(key: str, *, for_new: bool = True) -> tuple[Role | None, ResolvedRole]:
+    """The role, resolved, and its row when it is a custom one: locked, so that it stays as it is until the commit."""
+    if key in ROLES:
+        built_in = BUILT_IN.find(key)
+        assert built_in is not None
+        return None, built_in
+    id = find_role_id(key)
+    row = Role.objects.select_for_update().filter(pk=id).first() if id is not None else None
+    if row is None or row.key != key:
+        raise HubError("role.unknown", pointer="/role", known=sorted(ROLES))
+    if row.is_locked and for_new:
+        raise HubError("role.locked", pointer="/role")
+    resolved = Role.objects.usable_in(row.tenant_id).book().find(key)
+    if resolved is None:
+        raise HubError("role.unresolvable", pointer="/role")
+    return row, resolved
 
 
-def groups_wanted(cluster: Cluster) -> list[str]:
-    """The groups that the hub has to be able to send to this cluster, sorted: two queries."""
-    namespaces = ProjectNamespace.objects.filter(cluster=cluster).kept()
-    projects = set(namespaces.values_list("project_id", "tenant_id"))
-    bindings = [binding.fact for binding in RoleBinding.objects.of_tenants({tenant_id for _, tenant_id in projects})]
-    return sorted(
-        [cluster_group(cluster.pk, member_role) for member_role in CLUSTER_MEMBER_ROLES]
-        + [
-            project_group(project_id, member_role)
-            for project_id, tenant_id in projects
-            for member_role in project_member_roles(bindings, project_id, tenant_id)
-        ]
-    )
-
-
-def _build_binding(role: Role, user: User, scope: Scope) -> RoleBinding:
+def _build_binding(
+    role: str, custom: Role | None, subject: Subject, scope: Scope, expires_at: datetime.datetime | None
+) -> RoleBinding:
+    places: dict[str, Any]
     if isinstance(scope, Tenant):
-        return RoleBinding(role=role.name, user=user, scope_kind="tenant", tenant=scope)
-    if isinstance(scope, Project):
-        return RoleBinding(role=role.name, user=user, scope_kind="project", tenant_id=scope.tenant_id, project=scope)
-    if isinstance(scope, Cluster):
-        return RoleBinding(role=role.name, user=user, scope_kind="cluster", tenant_id=scope.tenant_id, cluster=scope)
-    return RoleBinding(role=role.name, user=user, scope_kind="hub")
+        places = {"scope_kind": "tenant", "tenant": scope}
+    elif isinstance(scope, Project):
+        places = {"scope_kind": "project", "tenant_id": scope.tenant_id, "project": scope}
+    elif isinstance(scope, Cluster):
+        places = {"scope_kind": "cluster", "tenant_id": scope.tenant_id, "cluster": scope}
+    else:
+        places = {"scope_kind": "hub"}
+    holder: dict[str, Any] = {"user": subject} if isinstance(subject, User) else {"group": subject}
+    return RoleBinding(role=role, custom_role=custom, expires_at=expires_at, **holder, **places)
 
 
-def _refuse_escalation(actor: Actor, role: Role, binding: RoleBinding) -> None:
-    """The actor must himself hold, at the binding's scope, every right of the role (SEC-32, SEC-33)."""
-    scope = AccessScope(binding.tenant_id, binding.project_id, binding.cluster_id)
-    for verb, resource in sorted(role.permissions()):
-        if not can(actor, verb, resource, scope).allowed:
-            raise HubError("role_binding.escalates", pointer="/role", verb=verb, resource=resource)
+def _refuse_foreign(binding: RoleBinding, custom: Role | None, subject: Subject) -> None:
+    """A tenant's role is used in that tenant only, and a service account works in its own only (SEC-33)."""
+    if custom is not None and custom.tenant_id not in (None, binding.tenant_id):
+        raise HubError("role_binding.foreign", pointer="/role")
+    if isinstance(subject, User) and subject.kind == UserKind.SERVICE_ACCOUNT:
+        home = ServiceAccount.objects.filter(user=subject).values_list("tenant_id", flat=True).first()
+        if home is None or home != binding.tenant_id:
+            raise HubError("role_binding.foreign", pointer="/user")
+
+
+def _refuse_past(expires_at: datetime.datetime | None) -> None:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise HubError("role_binding.ended", pointer="/expires_at")
 
 
 def _keep_an_admin(kept: RoleBindingQuerySet) -> None:
     """Raises HubError when no administrator is among the bindings that stay. Two removals at once wait for each other."""
     _lock_admins()
-    if not kept.hub_admins().exists():
+    if not kept.lasting_admins().exists():
         raise HubError("role_binding.last_admin")
 
 
@@ -151,18 +236,29 @@ def _lock_admins() -> None:
 
 
 def _wake_members(binding: RoleBinding) -> None:
-    """The namespaces and clusters in which this binding may have brought a role into use, or out of it."""
+    """The namespaces and clusters in which this binding may have brought a role into use, or out of it.
+
+    A custom role on the whole hub may be new to any cluster; its visits come anyway, so they are not all woken at once.
+    """
+    if binding.cluster_id is not None:
+        for cluster in Cluster.objects.filter(pk=binding.cluster_id):
+            wake(cluster)
     if binding.scope_kind not in ("tenant", "project") or binding.tenant_id is None:
         return
     namespaces = ProjectNamespace.objects.filter(tenant_id=binding.tenant_id)
+    owned = Cluster.objects.filter(tenant_id=binding.tenant_id)
     if binding.project_id is not None:
         namespaces = namespaces.filter(project_id=binding.project_id)
+        owned = owned.filter(project_id=binding.project_id)
     for namespace in namespaces.order_by("id"):
         wake(namespace)
-    for cluster in Cluster.objects.filter(namespaces__in=namespaces).distinct().order_by("id"):
+    shared = Cluster.objects.filter(namespaces__in=namespaces)
+    for cluster in Cluster.objects.filter(Q(pk__in=shared.values("pk")) | Q(pk__in=owned.values("pk"))).order_by("id"):
         wake(cluster)
 
 
 def _detail(binding: RoleBinding) -> dict[str, str]:
     subject = {"user": binding.user.username} if binding.user else {"group": str(binding.group)}
-    return {"role": binding.role, "scope": binding.scope_kind, **subject}
+    role = {"role_name": binding.custom_role.name} if binding.custom_role else {}
+    ends = {"expires_at": binding.expires_at.isoformat()} if binding.expires_at else {}
+    return {"role": binding.role, **role, "scope": binding.scope_kind, **subject, **ends}

@@ -1,40 +1,47 @@
-"""Access in memory, for the stream server: who a token is and what he may reach, without a query per request.
+"""Access in memory, for the stream server: who a token or a session is and what he may reach, without a query per request.
 
 ``load_snapshot`` reads everything in one go; the rest are pure functions over what it read. The owner of a snapshot
 polls ``current_epoch`` and loads again when it has moved. A snapshot carries the epoch from before it was read, so it
-may know more than its epoch says, never less.
+may know more than its epoch says, never less. What ends by itself (a token, a session, a binding, a membership that was
+not confirmed again) ends at its moment also in an old snapshot.
 """
 
 import datetime
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.utils import timezone
 
-from hub.core.access import Actor, TokenScope
+from hub.core.access import Actor, ActorKind, TokenScope
 from hub.core.keys import key_ring
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.identity.models import ApiToken
-from hub.identity.token_format import parse_token
+from hub.identity.models import ApiToken, Session, UserKind
+from hub.identity.sessions import idle_limit
+from hub.identity.token_format import API_TOKEN, SESSION, parse_token
 from hub.identity.token_scope import parse_scope, scope_to_json
 
-from .grants import FULL_SCOPE, BindingFact, ClusterFacts, member_groups
-from .models import AccessEpoch, RoleBinding
+from .grants import FULL_SCOPE, BindingFact, ClusterFacts, Holdings, member_groups
+from .models import AccessEpoch, Role, RoleBinding
+from .querysets import fresh_memberships, membership_age
+from .role_book import BUILT_IN, RoleBook
 
 _FULL_SCOPE_JSON = scope_to_json(FULL_SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is at the other end, as of one snapshot; ends with his token at ``expires_at``."""
+    """Who is at the other end, as of one snapshot; ends with his token or session at ``expires_at``."""
 
     user_id: UUID
     name: str
-    token_id: UUID
+    token_id: UUID | None
     scope: TokenScope
     expires_at: datetime.datetime
+    session_id: UUID | None = None
+    kind: ActorKind = "user"
+    group_ids: frozenset[UUID] = frozenset()
 
     @property
     def impersonated_user(self) -> str:
@@ -44,12 +51,20 @@ class Principal:
     @property
     def actor(self) -> Actor:
         """The same person for the audit trail."""
-        return Actor(kind="user", id=self.user_id, name=self.name, token_id=self.token_id, token_scope=self.scope)
+        return Actor(
+            kind=self.kind,
+            id=self.user_id,
+            name=self.name,
+            token_id=self.token_id,
+            token_scope=self.scope if self.token_id is not None else None,
+            session_id=self.session_id,
+            group_ids=self.group_ids,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class LiveToken:
-    """One token that opened something when the snapshot was read; its secret only as a keyed hash."""
+class LiveKey:
+    """A token or a session that opened something when the snapshot was read; its secret only as a keyed hash."""
 
     principal: Principal
     secret_hash: bytes
@@ -57,14 +72,28 @@ class LiveToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """That a user is in a group until then, unless his provider says so again."""
+
+    group_id: UUID
+    fresh_until: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All live tokens by key id, all bindings by user, and all clusters, as of ``epoch``."""
+    """Live tokens and sessions by key id, what users and groups hold, who is in which group, and all clusters, as of
+    ``epoch``.
+    """
 
     epoch: int
-    tokens: Mapping[str, LiveToken]
-    bindings: Mapping[UUID, tuple[BindingFact, ...]]
+    tokens: Mapping[str, LiveKey]
+    sessions: Mapping[str, LiveKey]
+    of_users: Mapping[UUID, Holdings]
+    of_groups: Mapping[UUID, Holdings]
+    memberships: Mapping[UUID, tuple[Membership, ...]]
     clusters: Mapping[UUID, ClusterFacts]
     peppers: Mapping[str, bytes] = field(repr=False)
+    roles: RoleBook = field(default=BUILT_IN, repr=False)
 
 
 def current_epoch() -> int:
@@ -73,27 +102,44 @@ def current_epoch() -> int:
 
 
 def load_snapshot() -> Snapshot:
-    """Reads the whole state: five queries, whatever its size."""
+    """Reads the whole state: eight queries, whatever its size."""
     epoch = current_epoch()  # before the rest: see the module's text
-    return Snapshot(epoch, _read_tokens(), _read_bindings(), _read_clusters(), dict(key_ring().peppers))
+    now = timezone.now()
+    book = Role.objects.all().book()
+    memberships = _read_memberships(now)
+    of_users, of_groups = _read_holdings(now, book)
+    return Snapshot(
+        epoch,
+        _read_tokens(now, memberships),
+        _read_sessions(now, memberships),
+        of_users,
+        of_groups,
+        memberships,
+        _read_clusters(),
+        dict(key_ring().peppers),
+        book,
+    )
 
 
 def authenticate(snapshot: Snapshot, token_text: str, now: datetime.datetime) -> Principal | None:
     """Whose live token this is; None for everything else."""
-    offered = parse_token(token_text)
-    token = snapshot.tokens.get(offered.key_id) if offered else None
-    pepper = snapshot.peppers.get(token.pepper_id) if token else None
-    if offered is None or token is None or pepper is None or not offered.matches(token.secret_hash, pepper):
-        return None
-    return token.principal if token.principal.expires_at > now else None
+    return _recognise(snapshot, snapshot.tokens, token_text, API_TOKEN, now)
 
 
-def groups_for(snapshot: Snapshot, principal: Principal, cluster_id: UUID) -> list[str]:
+def authenticate_session(snapshot: Snapshot, cookie_text: str, now: datetime.datetime) -> Principal | None:
+    """Whose live session this cookie is; None for everything else."""
+    return _recognise(snapshot, snapshot.sessions, cookie_text, SESSION, now)
+
+
+def groups_for(
+    snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime | None = None
+) -> list[str]:
     """The groups to impersonate in the cluster, sorted. Empty: he may not reach it, or there is no such cluster."""
     cluster = snapshot.clusters.get(cluster_id)
     if cluster is None:
         return []
-    return member_groups(snapshot.bindings.get(principal.user_id, ()), principal.scope, cluster_id, cluster)
+    now = now or timezone.now()
+    return member_groups(holdings_of(snapshot, principal.user_id, now), principal.scope, cluster_id, cluster, now)
 
 
 def may_reach(snapshot: Snapshot, principal: Principal, cluster_id: UUID) -> bool:
@@ -101,16 +147,84 @@ def may_reach(snapshot: Snapshot, principal: Principal, cluster_id: UUID) -> boo
     return bool(groups_for(snapshot, principal, cluster_id))
 
 
-def _read_tokens() -> dict[str, LiveToken]:
-    rows = ApiToken.objects.live(timezone.now()).values_list(
-        "key_id", "secret_hash", "pepper_id", "user_id", "user__username", "id", "scope", "expires_at"
+def holdings_of(snapshot: Snapshot, user_id: UUID, now: datetime.datetime) -> Iterator[Holdings]:
+    """What the user holds himself, and by each group that his membership in is fresh."""
+    own = snapshot.of_users.get(user_id)
+    if own is not None:
+        yield own
+    for membership in snapshot.memberships.get(user_id, ()):
+        held = snapshot.of_groups.get(membership.group_id)
+        if held is not None and now < membership.fresh_until:
+            yield held
+
+
+def _recognise(
+    snapshot: Snapshot, keys: Mapping[str, LiveKey], text: str, prefix: str, now: datetime.datetime
+) -> Principal | None:
+    offered = parse_token(text, prefix)
+    key = keys.get(offered.key_id) if offered else None
+    pepper = snapshot.peppers.get(key.pepper_id) if key else None
+    if offered is None or key is None or pepper is None or not offered.matches(key.secret_hash, pepper):
+        return None
+    return key.principal if key.principal.expires_at > now else None
+
+
+Memberships = Mapping[UUID, tuple[Membership, ...]]
+
+
+def _read_tokens(now: datetime.datetime, memberships: Memberships) -> dict[str, LiveKey]:
+    # Who has to change his password first is nobody until then.
+    live = ApiToken.objects.live(now).filter(user__must_change_password=False)
+    rows = live.values_list(
+        "key_id", "secret_hash", "pepper_id", "user_id", "user__username", "user__kind", "id", "scope", "expires_at"
     )
+    groups = _group_ids(memberships)
     return {
-        key_id: LiveToken(
-            Principal(user_id, username, token_id, _scope(scope), expires_at), bytes(secret_hash), pepper_id
+        key_id: LiveKey(
+            Principal(
+                user_id,
+                username,
+                token_id,
+                _scope(scope),
+                expires_at,
+                kind=_actor_kind(kind),
+                group_ids=groups.get(user_id, frozenset()),
+            ),
+            bytes(secret_hash),
+            pepper_id,
         )
-        for key_id, secret_hash, pepper_id, user_id, username, token_id, scope, expires_at in rows.iterator()
+        for key_id, secret_hash, pepper_id, user_id, username, kind, token_id, scope, expires_at in rows.iterator()
     }
+
+
+def _read_sessions(now: datetime.datetime, memberships: Memberships) -> dict[str, LiveKey]:
+    live = Session.objects.live(idle_limit(), now).filter(user__must_change_password=False)
+    rows = live.values_list("key_id", "secret_hash", "pepper_id", "user_id", "user__username", "id", "expires_at")
+    groups = _group_ids(memberships)
+    return {
+        key_id: LiveKey(
+            Principal(
+                user_id,
+                username,
+                None,
+                FULL_SCOPE,
+                expires_at,
+                session_id=session_id,
+                group_ids=groups.get(user_id, frozenset()),
+            ),
+            bytes(secret_hash),
+            pepper_id,
+        )
+        for key_id, secret_hash, pepper_id, user_id, username, session_id, expires_at in rows.iterator()
+    }
+
+
+def _group_ids(memberships: Memberships) -> dict[UUID, frozenset[UUID]]:
+    return {user_id: frozenset(one.group_id for one in found) for user_id, found in memberships.items()}
+
+
+def _actor_kind(kind: str) -> ActorKind:
+    return "service_account" if kind == UserKind.SERVICE_ACCOUNT else "user"
 
 
 def _scope(document: object) -> TokenScope:
@@ -118,21 +232,38 @@ def _scope(document: object) -> TokenScope:
     return FULL_SCOPE if document == _FULL_SCOPE_JSON else parse_scope(document)
 
 
-def _read_bindings() -> dict[UUID, tuple[BindingFact, ...]]:
-    found: defaultdict[UUID, list[BindingFact]] = defaultdict(list)
-    for binding in RoleBinding.objects.filter(user__is_active=True).order_by("created_at", "id").iterator():
-        if binding.user_id is not None:
-            found[binding.user_id].append(binding.fact)
-    return {user_id: tuple(facts) for user_id, facts in found.items()}
+def _read_memberships(now: datetime.datetime) -> dict[UUID, tuple[Membership, ...]]:
+    age = membership_age()
+    found: defaultdict[UUID, list[Membership]] = defaultdict(list)
+    rows = fresh_memberships(now).values_list("identity__user_id", "group_id", "identity__groups_confirmed_at")
+    for user_id, group_id, confirmed_at in rows.order_by("id").iterator():
+        if confirmed_at is not None:
+            found[user_id].append(Membership(group_id, confirmed_at + age))
+    return {user_id: tuple(memberships) for user_id, memberships in found.items()}
+
+
+def _read_holdings(now: datetime.datetime, book: RoleBook) -> tuple[dict[UUID, Holdings], dict[UUID, Holdings]]:
+    """What users hold, and what groups hold."""
+    of_users: defaultdict[UUID, list[BindingFact]] = defaultdict(list)
+    of_groups: defaultdict[UUID, list[BindingFact]] = defaultdict(list)
+    for holder_id, fact in RoleBinding.objects.live(now).order_by("id").facts_by_user():
+        if fact.group_id is not None:
+            of_groups[fact.group_id].append(fact)
+        elif holder_id is not None:
+            of_users[holder_id].append(fact)
+    return (
+        {user_id: Holdings(facts, book) for user_id, facts in of_users.items()},
+        {group_id: Holdings(facts, book) for group_id, facts in of_groups.items()},
+    )
 
 
 def _read_clusters() -> dict[UUID, ClusterFacts]:
-    projects: defaultdict[UUID, list[tuple[UUID, UUID]]] = defaultdict(list)
+    projects: defaultdict[UUID, dict[UUID, UUID]] = defaultdict(dict)
     namespaces = ProjectNamespace.objects.kept().values_list("cluster_id", "project_id", "tenant_id").distinct()
     for cluster_id, project_id, tenant_id in namespaces.iterator():
-        projects[cluster_id].append((project_id, tenant_id))
+        projects[cluster_id][project_id] = tenant_id
     clusters = Cluster.objects.kept().values_list("id", "tenant_id", "project_id", "groups")
     return {
-        cluster_id: ClusterFacts(tenant_id, project_id, tuple(projects.get(cluster_id, ())), frozenset(groups))
+        cluster_id: ClusterFacts(tenant_id, project_id, projects.get(cluster_id, {}), frozenset(groups))
         for cluster_id, tenant_id, project_id, groups in clusters.iterator()
     }

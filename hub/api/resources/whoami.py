@@ -3,6 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -40,7 +41,7 @@ class WhoamiViewSet(ApiViewSet, wall=True):
 
     def retrieve(self, request: Request) -> Response:
         actor = self.actor
-        bindings = RoleBinding.objects.facts_of(actor.id) if actor.id is not None else []
+        bindings = RoleBinding.objects.facts_of(actor.id, timezone.now()) if actor.id is not None else []
         shown = WhoamiShown(
             kind=actor.kind,
             id=actor.id,

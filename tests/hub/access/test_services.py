@@ -11,7 +11,7 @@ from hub.access.services import (
     bind_role,
     ensure_first_admin,
     groups_wanted,
-    roles_in_use,
+    project_roles_in_use,
     set_user_active,
     unbind_role,
 )
@@ -19,7 +19,7 @@ from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM, AccessScope, TokenScope, can
 from hub.core.errors import HubError
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.rights import cluster_group, project_group
+from hub.federation.rights import cluster_group, project_group, shared_group
 from hub.identity.logins import authenticate_password
 from hub.identity.models import User
 from hub.tenancy.models import Tenant
@@ -50,7 +50,7 @@ class TestBinding:
 
     def test_an_unknown_role_is_refused(self) -> None:
         with pytest.raises(HubError, match=r"role\.unknown"):
-            bind_role(SYSTEM, "cluster-admin", make_user())
+            bind_role(SYSTEM, "cluster-emperor", make_user())
 
     @pytest.mark.parametrize("role", ["tenant-owner", "project-viewer"])
     def test_a_role_is_bound_only_where_it_makes_sense(self, role: str) -> None:
@@ -214,20 +214,20 @@ class TestRolesInUse:
     def test_a_project_nobody_is_in_has_none(self) -> None:
         project = make_project()
         make_actor("hub-admin")
-        assert roles_in_use(project.pk, project.tenant_id) == frozenset()
+        assert project_roles_in_use(project.pk, project.tenant_id) == {}
 
     def test_a_viewer_brings_the_viewers_and_an_owner_both(self) -> None:
         project = make_project()
         make_actor("project-viewer", project)
-        assert roles_in_use(project.pk, project.tenant_id) == {"viewer"}
+        assert set(project_roles_in_use(project.pk, project.tenant_id)) == {"project-viewer"}
         make_actor("tenant-owner", project.tenant)
-        assert roles_in_use(project.pk, project.tenant_id) == {"viewer", "admin"}
+        assert set(project_roles_in_use(project.pk, project.tenant_id)) == {"project-viewer", "tenant-owner"}
 
     def test_another_projects_people_do_not_count(self) -> None:
         project = make_project()
         make_actor("project-viewer", make_project(project.tenant))
         make_actor("tenant-owner", make_tenant())
-        assert roles_in_use(project.pk, project.tenant_id) == frozenset()
+        assert project_roles_in_use(project.pk, project.tenant_id) == {}
 
     def test_the_groups_of_a_cluster_are_its_own_and_those_of_its_projects(self) -> None:
         cluster, project, other = make_cluster(), make_project(), make_project()
@@ -236,9 +236,10 @@ class TestRolesInUse:
         make_actor("project-viewer", project)
         assert groups_wanted(cluster) == sorted(
             [
-                cluster_group(cluster.pk, "admin"),
-                cluster_group(cluster.pk, "viewer"),
-                project_group(project.pk, "viewer"),
+                cluster_group(cluster.pk, "cluster-admin"),
+                cluster_group(cluster.pk, "cluster-viewer"),
+                project_group(project.pk, "project-viewer"),
+                shared_group(cluster.pk),
             ]
         )
 

@@ -85,7 +85,7 @@ class TestGroups:
         viewer = make_actor("project-viewer", project)
         _, text = issue_token(SYSTEM, user_of(viewer), name="ci")
         assert reach(load_snapshot(), text, cluster) == []
-        group = project_group(project.pk, "viewer")
+        group = project_group(project.pk, "project-viewer")
         Cluster.objects.filter(pk=cluster.pk).update(groups=[group])
         assert reach(load_snapshot(), text, cluster) == [group]
         RoleBinding.objects.filter(user=user_of(viewer)).delete()
@@ -104,7 +104,10 @@ class TestGroups:
         namespace = make_namespace(project, shared)
         owner = make_actor("tenant-owner", project.tenant)
         _, text = issue_token(SYSTEM, user_of(owner), name="ci")
-        for one, group in ((cluster, cluster_group(cluster.pk, "admin")), (shared, project_group(project.pk, "admin"))):
+        for one, group in (
+            (cluster, cluster_group(cluster.pk, "cluster-admin")),
+            (shared, project_group(project.pk, "tenant-owner")),
+        ):
             Cluster.objects.filter(pk=one.pk).update(groups=[group])
             assert reach(load_snapshot(), text, one) == [group]
         Cluster.objects.filter(pk=cluster.pk).update(deletion_requested_at=timezone.now())
@@ -118,7 +121,7 @@ class TestGroups:
             project = make_project()
             make_namespace(project, make_cluster())
             issue_token(SYSTEM, user_of(make_actor("project-viewer", project)), name="ci")
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(8):
             load_snapshot()
 
 
