@@ -1,0 +1,20 @@
+"""Receivers on this machine are allowed, which the guard refuses by default."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hub.core.environment import environment
+from hub.core.outbound import address_guard
+
+
+@pytest.fixture
+def local_receivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The guard lets this process connect to itself."""
+    monkeypatch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8,[::1]")
+    environment.cache_clear()
+    address_guard.cache_clear()
+    yield
+    monkeypatch.undo()
+    environment.cache_clear()
+    address_guard.cache_clear()
