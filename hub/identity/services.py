@@ -95,8 +95,19 @@ def set_password(
 def change_own_password(actor: Actor, user: User, current: str, new: str, *, peer: str) -> None:
     """The user changes his password, which he has to know (SEC-56: counted like a login).
 
-    Raises HubError ``password.none``, ``login.throttled``, ``password.wrong``, ``password.unchanged``, and as
-    ``set_password``. Runs outside any transaction, as a login does.
+    Raises HubError ``password.unchanged``, as ``check_own_password``, and as ``set_password``.
+    """
+    check_own_password(user, current, peer=peer)
+    if new == current:
+        raise HubError("password.unchanged", pointer="/new")
+    set_password(actor, user, new, pointer="/new")
+
+
+def check_own_password(user: User, current: str, *, peer: str) -> None:
+    """Before what a found open browser must not do: whether the one who asks knows the password.
+
+    Raises HubError ``password.none``, ``login.throttled`` or ``password.wrong``. Runs outside any transaction, as a login
+    does.
     """
     if not user.password_hash:
         raise HubError("password.none")
@@ -104,9 +115,6 @@ def change_own_password(actor: Actor, user: User, current: str, new: str, *, pee
     if not is_password(current, user.password_hash):
         raise HubError("password.wrong", pointer="/current")
     login_limits.forgive(user.username, peer)
-    if new == current:
-        raise HubError("password.unchanged", pointer="/new")
-    set_password(actor, user, new, pointer="/new")
 
 
 def delete_user(actor: Actor, user: User, *, expected_version: int | None = None) -> None:

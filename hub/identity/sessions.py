@@ -30,6 +30,7 @@ from .token_format import SESSION, generate_token, parse_token
 COOKIE = "__Host-paddock"
 CSRF_HEADER = "X-CSRF-Token"
 SEEN_INTERVAL = datetime.timedelta(seconds=60)
+FRESH = datetime.timedelta(minutes=15)
 KEPT_AFTER_END = datetime.timedelta(days=30)
 USER_AGENT_LIMIT = 300
 
@@ -98,6 +99,11 @@ def authenticate_session(text: str) -> tuple[Actor, Session] | None:
         Session.objects.filter(pk=session.pk, last_seen_at__lt=now).update(last_seen_at=now)
         session.last_seen_at = now
     return actor_of(session.user, session=session), session
+
+
+def is_fresh(session: Session) -> bool:
+    """Whether the login was just now, so that what it has shown need not be shown again."""
+    return timezone.now() - session.created_at < FRESH
 
 
 def end_session(actor: Actor, session: Session, reason: str) -> None:

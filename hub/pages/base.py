@@ -23,11 +23,23 @@ from . import languages
 from .forms import check_form, form_proof, remember_browser
 from .texts import TEXTS, error_text
 
-__all__ = ["check_form", "page", "render_page", "require_session", "safe_return_to", "session_of"]
+__all__ = [
+    "address",
+    "check_form",
+    "faults_of",
+    "page",
+    "peer_of_request",
+    "render_page",
+    "require_session",
+    "safe_return_to",
+    "see_other",
+    "session_of",
+]
 
 DEFAULT_TARGET = "/account"
 PASSWORD_PATH = "/account/password"  # noqa: S105  # a path
 TARGET_LIMIT = 500
+SEE_OTHER = 303
 # What cannot lead away: a path of one's own, without what browsers read as a slash, and without control characters.
 _OWN_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*", re.ASCII)
 _ENCODED_TRAP = re.compile(r"%(?:2f|5c|0[0-9a-f]|1[0-9a-f]|7f)", re.IGNORECASE)
@@ -91,10 +103,10 @@ def require_session(view: View) -> View:
         found = session_of(request)
         if found is None:
             wanted = request.get_full_path() if request.method == "GET" else request.path
-            return HttpResponseRedirect("/login?" + urlencode({"return_to": wanted}))
+            return see_other(address("/login", return_to=wanted))
         actor, session = found
         if session.user.must_change_password and request.path != PASSWORD_PATH:
-            return HttpResponseRedirect(PASSWORD_PATH)
+            return see_other(PASSWORD_PATH)
         return view(request, actor, session, **kwargs)
 
     return answer
@@ -105,6 +117,21 @@ def safe_return_to(text: str | None, default: str = DEFAULT_TARGET) -> str:
     if not text or len(text) > TARGET_LIMIT or not _OWN_PATH.fullmatch(text) or _ENCODED_TRAP.search(text):
         return default
     return text
+
+
+def address(path: str, *, return_to: str = DEFAULT_TARGET) -> str:
+    """A path of the hub that leads on to ``return_to`` when it is done."""
+    return path if return_to == DEFAULT_TARGET else f"{path}?{urlencode({'return_to': return_to})}"
+
+
+def see_other(target: str) -> HttpResponse:
+    """Goes on with a GET, so that going back or reloading sends no form again. ``target`` is the hub's own."""
+    return HttpResponseRedirect(target, status=SEE_OTHER)
+
+
+def peer_of_request() -> str:
+    """The client's address."""
+    return request_context().source_ip
 
 
 def render_page(
@@ -155,6 +182,11 @@ def render_error(request: HttpRequest, error: HubError) -> HttpResponse:
     if "retry_after" in error.params:
         response["Retry-After"] = str(error.params["retry_after"])
     return response
+
+
+def faults_of(request: HttpRequest, error: HubError) -> dict[str, str]:
+    """What to say beside which field of the form that was sent; under "" what concerns the form as a whole."""
+    return {(error.pointer or "").removeprefix("/"): error_text(languages.language_of(request), error)}
 
 
 def _policy(form_targets: Iterable[str]) -> str:

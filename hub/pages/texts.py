@@ -25,7 +25,10 @@ def text_of(language: str, key: str, **params: Any) -> str:
 
 
 def error_text(language: str, error: HubError) -> str:
-    """What an error says to people; an error without a text of its own says that it failed, and its title."""
+    """What an error says to people; one with ``problems`` says each of them, one without a text of its own its title."""
+    problems = error.params.get("problems")
+    if problems:
+        return " ".join(text_of(language, f"error.{error.code}.{problem}", **error.params) for problem in problems)
     known = TEXTS[language].get(f"error.{error.code}")
     if known is None:
         return text_of(language, "error.unnamed", title=error.title)
