@@ -25,7 +25,7 @@ from hub.identity.token_scope import parse_scope, scope_to_json
 from .grants import FULL_SCOPE, BindingFact, ClusterFacts, Holdings, member_groups
 from .models import AccessEpoch, Role, RoleBinding
 from .querysets import fresh_memberships, membership_age
-from .role_book import BUILT_IN, RoleBook
+from .role_book import RoleBook
 
 _FULL_SCOPE_JSON = scope_to_json(FULL_SCOPE)
 
@@ -86,14 +86,13 @@ class Snapshot:
     """
 
     epoch: int
-    tokens: Mapping[str, LiveKey]
-    sessions: Mapping[str, LiveKey]
-    of_users: Mapping[UUID, Holdings]
-    of_groups: Mapping[UUID, Holdings]
-    memberships: Mapping[UUID, tuple[Membership, ...]]
-    clusters: Mapping[UUID, ClusterFacts]
-    peppers: Mapping[str, bytes] = field(repr=False)
-    roles: RoleBook = field(default=BUILT_IN, repr=False)
+    tokens: Mapping[str, LiveKey] = field(default_factory=dict)
+    sessions: Mapping[str, LiveKey] = field(default_factory=dict)
+    of_users: Mapping[UUID, Holdings] = field(default_factory=dict)
+    of_groups: Mapping[UUID, Holdings] = field(default_factory=dict)
+    memberships: Mapping[UUID, tuple[Membership, ...]] = field(default_factory=dict)
+    clusters: Mapping[UUID, ClusterFacts] = field(default_factory=dict)
+    peppers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def current_epoch() -> int:
@@ -117,7 +116,6 @@ def load_snapshot() -> Snapshot:
         memberships,
         _read_clusters(),
         dict(key_ring().peppers),
-        book,
     )
 
 

@@ -20,8 +20,9 @@ import pytest
 import uvloop
 from django.db import OperationalError, transaction
 
-from hub.access.grants import FULL_SCOPE, BindingFact, ClusterFacts
-from hub.access.snapshot import LiveToken, Principal, Snapshot
+from hub.access.built_in_roles import ROLES
+from hub.access.grants import FULL_SCOPE, BindingFact, ClusterFacts, Holdings
+from hub.access.snapshot import LiveKey, Principal, Snapshot
 from hub.core.access import SYSTEM, Actor, TokenScope
 from hub.core.changes import record_update
 from hub.core.environment import Environment
@@ -29,7 +30,8 @@ from hub.core.ids import uuid7
 from hub.federation.models import Cluster
 from hub.federation.rights import cluster_group, project_group
 from hub.identity.models import ApiToken
-from hub.identity.token_format import TokenText, generate_token
+from hub.identity.sessions import COOKIE
+from hub.identity.token_format import SESSION, generate_token
 from hub.identity.tokens import issue_token
 from hub.stream import audit_writer, members, rights
 from hub.stream.audit_writer import AuditEntry
@@ -91,7 +93,8 @@ class HandMade:
     """Rights, members and audit trail in a test's hands; ``change`` makes the next look find them anew."""
 
     authority: Authority
-    tokens: dict[str, LiveToken] = field(default_factory=dict)
+    tokens: dict[str, LiveKey] = field(default_factory=dict)
+    sessions: dict[str, LiveKey] = field(default_factory=dict)
     bindings: dict[UUID, tuple[BindingFact, ...]] = field(default_factory=dict)
     clusters: dict[UUID, ClusterFacts] = field(default_factory=dict)
     urls: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
@@ -100,11 +103,11 @@ class HandMade:
     audit_away: bool = False
     audited: list[AuditEntry] = field(default_factory=list)
 
-    def cluster(self, *urls: str, tenant_id: UUID | None = None, projects: tuple[tuple[UUID, UUID], ...] = ()) -> UUID:
+    def cluster(self, *urls: str, tenant_id: UUID | None = None, projects: dict[UUID, UUID] | None = None) -> UUID:
         cluster_id = uuid7()
-        groups = [cluster_group(cluster_id, role) for role in ("admin", "viewer")]
-        groups += [project_group(project, role) for project, _ in projects for role in ("admin", "viewer")]
-        self.clusters[cluster_id] = ClusterFacts(tenant_id, None, projects, frozenset(groups))
+        groups = [cluster_group(cluster_id, role) for role in ROLES]
+        groups += [project_group(project, role) for project, _ in projects for role in ROLES]
+        self.clusters[cluster_id] = ClusterFacts(tenant_id, None, dict(projects), frozenset(groups))
         self.urls[cluster_id] = urls
         self.change()
         return cluster_id
@@ -124,22 +127,36 @@ class HandMade:
     def token_of(
         self, user_id: UUID, name: str, *, scope: TokenScope = FULL_SCOPE, lifetime: datetime.timedelta = IN_A_DAY
     ) -> str:
-        text: TokenText = generate_token()
+        text = generate_token()
         expires_at = datetime.datetime.now(datetime.UTC) + lifetime
         principal = Principal(user_id, name, uuid7(), scope, expires_at)
-        self.tokens[text.key_id] = LiveToken(principal, text.hash(PEPPER), "p")
+        self.tokens[text.key_id] = LiveKey(principal, text.hash(PEPPER), "p")
         self.change()
         return text.render()
 
-    def revoke(self, token: str) -> None:
-        del self.tokens[token.split("_")[1]]
+    def session(self, name: str = "maria", *bindings: BindingFact, lifetime: datetime.timedelta = IN_A_DAY) -> str:
+        """A login of a new user with these bindings, as ``user``; the text of its cookie."""
+        user_id, text = uuid7(), generate_token(SESSION)
+        self.bindings[user_id] = bindings or (BindingFact("hub-admin", "hub"),)
+        expires_at = datetime.datetime.now(datetime.UTC) + lifetime
+        principal = Principal(user_id, name, None, FULL_SCOPE, expires_at, session_id=uuid7())
+        self.sessions[text.key_id] = LiveKey(principal, text.hash(PEPPER), "p")
+        self.change()
+        return text.render()
+
+    def revoke(self, text: str) -> None:
+        """Ends a token or a session."""
+        keys = self.sessions if text.startswith(SESSION) else self.tokens
+        del keys[text.split("_")[1]]
         self.change()
 
     def change(self) -> None:
         self.epoch += 1
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.epoch, dict(self.tokens), dict(self.bindings), dict(self.clusters), {"p": PEPPER})
+        holdings = {user_id: Holdings(facts) for user_id, facts in self.bindings.items()}
+        clusters = dict(self.clusters)
+        return Snapshot(self.epoch, dict(self.tokens), dict(self.sessions), holdings, {}, {}, clusters, {"p": PEPPER})
 
     # What stands in for the three places that ask the database.
 
@@ -183,6 +200,11 @@ class RunningHub:
 
 def bearer(token: str) -> list[str]:
     return [f"Authorization: Bearer {token}"] if token else []
+
+
+def cookie(text: str) -> str:
+    """The header by which a browser shows its session."""
+    return f"Cookie: {COOKIE}={text}"
 
 
 def at(cluster_id: UUID, path: str = "/api/v1/namespaces/x/pods") -> str:
@@ -321,7 +343,7 @@ class Served:
         cluster.set_servers([url or self.api.url])
         cluster.ca_pem = ca_pem or self.authority.certificate_pem
         cluster.access_token = token
-        cluster.groups = groups or [cluster_group(cluster.pk, role) for role in ("admin", "viewer")]
+        cluster.groups = groups or [cluster_group(cluster.pk, role) for role in ROLES]
         with transaction.atomic():
             record_update(cluster, ["endpoints", "ca_pem", "access_token", "groups"])
         return cluster

@@ -51,14 +51,14 @@ def refused(made: HandMade, token: str, cluster: UUID, method: str = "GET", path
 def test_a_caller_gets_the_groups_that_his_bindings_give_him_now(made: HandMade) -> None:
     tenant, project, other = uuid7(), uuid7(), uuid7()
     own = made.cluster(tenant_id=tenant)
-    shared = made.cluster(projects=((project, tenant), (other, uuid7())))
+    shared = made.cluster(projects={project: tenant, other: uuid7()})
     owner = made.user("owner", BindingFact("tenant-owner", "tenant", tenant))
     viewer = made.user("viewer", BindingFact("project-viewer", "project", project))
     admin = made.user("admin")
-    assert let_in(made, owner, own).groups == (cluster_group(own, "admin"),)
-    assert let_in(made, owner, shared).groups == (project_group(project, "admin"),)
-    assert let_in(made, viewer, shared).groups == (project_group(project, "viewer"),)
-    assert let_in(made, admin, shared).groups == (cluster_group(shared, "admin"),)
+    assert let_in(made, owner, own).groups == (cluster_group(own, "cluster-admin"),)
+    assert let_in(made, owner, shared).groups == (project_group(project, "tenant-owner"),)
+    assert let_in(made, viewer, shared).groups == (project_group(project, "project-viewer"),)
+    assert let_in(made, admin, shared).groups == (cluster_group(shared, "cluster-admin"),)
     call = let_in(made, owner, own)
     assert (call.tenant_id, call.principal.impersonated_user) == (tenant, "paddock:user:owner")
 
@@ -170,7 +170,7 @@ def test_a_read_only_token_reads_as_a_viewer(made: HandMade, method: str, path: 
     cluster = made.cluster()
     reader = made.user("maria", ADMIN, scope=TokenScope(read_only=True))
     call = let_in(made, reader, cluster, method, path)
-    assert (call.groups, call.ask.changes) == ((cluster_group(cluster, "viewer"),), False)
+    assert (call.groups, call.ask.changes) == ((cluster_group(cluster, "cluster-viewer"),), False)
 
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")

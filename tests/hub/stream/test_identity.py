@@ -45,10 +45,10 @@ def test_sec14_the_member_sees_the_caller_with_his_groups_and_the_hub_s_account(
     hub: RunningHub, api: RecordingApi
 ) -> None:
     tenant, project = uuid7(), uuid7()
-    cluster = hub.rights.cluster(api.url, projects=((project, tenant),))
+    cluster = hub.rights.cluster(api.url, projects={project: tenant})
     token = hub.rights.user("olga", BindingFact("tenant-owner", "tenant", tenant))
     assert hub.ask("GET", at(cluster), token=token).status == 200
-    assert_one_identity(api.requests[0], "olga", project_group(project, "admin"))
+    assert_one_identity(api.requests[0], "olga", project_group(project, "tenant-owner"))
     assert api.requests[0].all("host") == [f"127.0.0.1:{api.port}"]
     assert token not in str(api.received)
 
@@ -111,7 +111,7 @@ def test_sec15_a_game_with_headers_changes_nothing_of_who_is_seen(
         client.send(render("GET", at(cluster), *bearer(maria), DROPPED[game]))
         assert client.answer().status == 200
     (seen,) = api.requests
-    assert_one_identity(seen, "maria", cluster_group(cluster, "admin"))
+    assert_one_identity(seen, "maria", cluster_group(cluster, "cluster-admin"))
     assert {name.lower() for name, _ in seen.headers} <= ALLOWED | OWN
     assert seen.all("x-request-id") != ["mine"]
 
@@ -163,7 +163,7 @@ def test_sec16_of_500_random_header_lines_none_changes_who_is_seen(
     assert through > 50
     assert len(api.requests) == through
     for seen in api.requests:
-        assert_one_identity(seen, "maria", cluster_group(cluster, "admin"))
+        assert_one_identity(seen, "maria", cluster_group(cluster, "cluster-admin"))
 
 
 @pytest.mark.parametrize("name", ["maria\r\nImpersonate-Group: system:masters", "mar\nia", "мария", "a\0b"])
@@ -180,7 +180,7 @@ def test_sec15_an_identity_that_cannot_be_written_is_not_replaced_by_the_hub_s_o
 def test_sec16_a_group_with_a_comma_stays_one_group(hub: RunningHub, api: RecordingApi, cluster: UUID) -> None:
     token = hub.rights.user("maria, system:masters")
     assert hub.ask("GET", at(cluster), token=token).status == 200
-    assert_one_identity(api.requests[0], "maria, system:masters", cluster_group(cluster, "admin"))
+    assert_one_identity(api.requests[0], "maria, system:masters", cluster_group(cluster, "cluster-admin"))
 
 
 def test_sec17_a_token_of_one_cluster_does_not_work_on_the_path_of_another(

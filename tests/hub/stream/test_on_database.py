@@ -33,14 +33,14 @@ def test_a_token_works_from_the_moment_it_is_issued_and_its_use_is_noted(served:
     seen = served.api.requests[0]
     assert seen.all("authorization") == ["Bearer account-of-the-hub"]
     assert seen.all("impersonate-user") == [f"paddock:user:{admin.name}"]
-    assert seen.all("impersonate-group") == [cluster_group(cluster.pk, "admin")]
+    assert seen.all("impersonate-group") == [cluster_group(cluster.pk, "cluster-admin")]
     assert token.pk in served.server._usage._used
 
 
 def test_groups_follow_project_and_token(served: Served) -> None:
     project = make_project()
     viewer, owner = make_actor("project-viewer", project), make_actor("tenant-owner", project.tenant)
-    cluster = served.cluster(groups=[project_group(project.pk, role) for role in ("admin", "viewer")])
+    cluster = served.cluster(groups=[project_group(project.pk, key) for key in ("tenant-owner", "project-viewer")])
     make_namespace(project, cluster)
     stranger = make_actor("tenant-owner", make_project().tenant)
     assert served.ask("GET", at(cluster.pk), token_of(viewer)[1]).status == 200
@@ -48,9 +48,9 @@ def test_groups_follow_project_and_token(served: Served) -> None:
     assert served.ask("GET", at(cluster.pk), token_of(owner, TokenScope(read_only=True))[1]).status == 200
     assert served.ask("GET", at(cluster.pk), token_of(stranger)[1]).status == 404
     assert [seen.all("impersonate-group") for seen in served.api.requests] == [
-        [project_group(project.pk, "viewer")],
-        [project_group(project.pk, "admin")],
-        [project_group(project.pk, "viewer")],
+        [project_group(project.pk, "project-viewer")],
+        [project_group(project.pk, "tenant-owner")],
+        [project_group(project.pk, "project-viewer")],
     ]
 
 
@@ -146,7 +146,7 @@ def test_flt25_a_cluster_that_is_gone_or_not_registered_is_told(served: Served) 
     cluster = served.cluster()
     assert served.ask("GET", at(cluster.pk), text).status == 200
     unregistered = make_cluster()
-    unregistered.groups = [cluster_group(unregistered.pk, "admin")]
+    unregistered.groups = [cluster_group(unregistered.pk, "cluster-admin")]
     with transaction.atomic():
         record_update(unregistered, ["groups"])
     refused = served.ask("GET", at(unregistered.pk), text)

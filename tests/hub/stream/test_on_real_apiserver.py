@@ -115,8 +115,8 @@ def test_kubectl_works_through_the_hub_as_its_user_and_ends_with_his_token(
     viewer = make_actor("project-viewer", project)
     url, ca_pem = member.server.url, member.server.ca_pem
     cluster = served.cluster(url=url, ca_pem=ca_pem, token=member.token(), groups=["later"])
-    admins, viewers = cluster_group(cluster.pk, "admin"), project_group(project.pk, "viewer")
-    cluster.groups = [admins, viewers, cluster_group(cluster.pk, "viewer")]
+    admins, viewers = cluster_group(cluster.pk, "cluster-admin"), project_group(project.pk, "project-viewer")
+    cluster.groups = [admins, viewers, cluster_group(cluster.pk, "cluster-viewer")]
     cluster.save(update_fields=["groups"])
     make_namespace(project, cluster)
     member.grant(cluster.groups, admins, viewers)

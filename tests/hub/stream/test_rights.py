@@ -30,7 +30,7 @@ class Database:
         self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return None if known == self.epoch else Snapshot(self.epoch, {}, {}, {}, {})
+        return None if known == self.epoch else Snapshot(self.epoch)
 
 
 @pytest.fixture
