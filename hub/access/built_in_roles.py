@@ -39,7 +39,7 @@ _OWNERS_WORK = (
     _rule({"project-namespaces", "machines", "audit-events", *_ALLOWANCES}, READ_VERBS),
     _rule({*_ORDERED, "role-bindings", "service-accounts"}, CRUD),
     _rule({"credentials"}, CRUD | {"use"}),
-    _rule({"invitations"}, CRUD - {"update"}),
+    _rule({"invitations", "tokens"}, CRUD - {"update"}),
     _rule({"operations"}, READ_VERBS | {"update"}),
     _rule({"virtual-machines"}, MACHINE_VERBS),
 )

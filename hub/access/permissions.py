@@ -126,6 +126,9 @@ _TABLE = (
         "tokens",
         CRUD - {"update"},
         "identity.ApiToken",
+        # Those of service accounts; a person's are his own and the hub's.
+        tenant=("user__service_account__tenant_id",),
+        project=("user__service_account__project_id",),
         owner="user_id",
         owner_verbs=CRUD - {"update"},
     ),

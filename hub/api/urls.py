@@ -8,20 +8,27 @@ from .resources.audit_events import AuditEventViewSet
 from .resources.audit_export import AuditExportViewSet
 from .resources.audit_forwarders import AuditForwarderViewSet
 from .resources.catalogues import NodeDriverViewSet, ReleaseViewSet
+from .resources.cli_logins import CliLoginViewSet
 from .resources.clusters import ClusterViewSet
+from .resources.grants import GrantViewSet
 from .resources.guest_clusters import GuestClusterViewSet
+from .resources.kubeconfigs import KubeconfigViewSet
 from .resources.machine_log import MachineLogViewSet
 from .resources.machines import MachineViewSet
 from .resources.node_pools import NodePoolViewSet
+from .resources.offers import OfferViewSet
 from .resources.operations import OperationViewSet
 from .resources.own_password import OwnPasswordViewSet
 from .resources.project_namespaces import ProjectNamespaceViewSet
 from .resources.projects import ProjectViewSet
+from .resources.quotas import QuotaViewSet
 from .resources.role_bindings import RoleBindingViewSet
+from .resources.service_accounts import ServiceAccountViewSet
 from .resources.session import CurrentSessionViewSet
 from .resources.sessions import SessionViewSet
 from .resources.tenants import TenantViewSet
 from .resources.tokens import TokenViewSet
+from .resources.usage import ProjectUsageViewSet, UsageViewSet
 from .resources.users import UserViewSet
 from .resources.whoami import WhoamiViewSet
 from .viewsets import ApiViewSet
@@ -30,15 +37,19 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     AuditEventViewSet,
     AuditForwarderViewSet,
     ClusterViewSet,
+    GrantViewSet,
     GuestClusterViewSet,
+    KubeconfigViewSet,
     MachineViewSet,
     NodeDriverViewSet,
     NodePoolViewSet,
     OperationViewSet,
     ProjectNamespaceViewSet,
     ProjectViewSet,
+    QuotaViewSet,
     ReleaseViewSet,
     RoleBindingViewSet,
+    ServiceAccountViewSet,
     SessionViewSet,
     TenantViewSet,
     TokenViewSet,
@@ -56,8 +67,14 @@ api_patterns: list[URLPattern | URLResolver] = [
             [
                 path("audit-events/export", AuditExportViewSet.as_view({"get": "list"}), name="audit-export"),  # no id
                 *router.urls,
+                path("cli-logins", CliLoginViewSet.as_view({"post": "create"}), name="cli-logins"),
+                path("cli-logins/token", CliLoginViewSet.as_view({"post": "token"}), name="cli-login-token"),
+                path("cli-logins/logout", CliLoginViewSet.as_view({"post": "logout"}), name="cli-logout"),
+                path("clusters/<str:pk>/offers", OfferViewSet.as_view({"get": "list"}), name="cluster-offers"),
                 path("machines/<str:pk>/log", MachineLogViewSet.as_view({"get": "list"}), name="machine-log"),
+                path("projects/<str:pk>/usage", ProjectUsageViewSet.as_view({"get": "retrieve"}), name="project-usage"),
                 path("session", CurrentSessionViewSet.as_view({"get": "retrieve"}), name="session"),
+                path("tenants/<str:pk>/usage", UsageViewSet.as_view({"get": "retrieve"}), name="tenant-usage"),
                 path("whoami", WhoamiViewSet.as_view({"get": "retrieve"}), name="whoami"),
                 path("whoami/password", OwnPasswordViewSet.as_view({"post": "password"}), name="own-password"),
             ]

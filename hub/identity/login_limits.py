@@ -45,6 +45,7 @@ class Secret(StrEnum):
     PASSWORD = "password"  # noqa: S105  # a kind, not one
     SECOND_FACTOR = "second factor"
     LINK = "link"
+    USER_CODE = "user code"
 
 
 @dataclass(frozen=True, slots=True)

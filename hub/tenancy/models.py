@@ -55,6 +55,16 @@ class ServiceAccount(Record):
             models.UniqueConstraint(fields=["project", "name"], name="service_account_in_project"),
         ]
 
+    @property
+    def username(self) -> str:
+        """What the audit trail and member clusters call it."""
+        return self.user.username
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its tokens open anything."""
+        return self.user.is_active
+
     def __str__(self) -> str:
         return self.name
 

@@ -163,11 +163,11 @@ def test_a_kubeconfig_leads_through_the_hub_with_a_token_for_this_cluster_alone(
     assert credentials.servers == (f"{environment().url}/k8s/clusters/{cluster.pk}",)
 
     token = ApiToken.objects.get(pk=answer.body["token_id"])
-    assert answer.location == f"/api/v1/tokens/{token.pk}"
+    assert answer.location == f"/api/v1/kubeconfigs/{token.pk}"
     assert token.user_id == owner.user_id
     assert token.scope == {"read_only": False, "verbs": None, "projects": None, "clusters": [str(cluster.pk)]}
     assert token.expires_at - timezone.now() <= datetime.timedelta(seconds=60)
-    assert Caller(token=credentials.token).ids("clusters") == {str(cluster.pk)}
+    assert Caller(token=credentials.token).get("clusters").status == 401  # SEC-17: it opens the cluster alone
 
 
 def test_the_hubs_authority_is_in_it_when_it_has_one(
