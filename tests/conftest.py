@@ -25,7 +25,9 @@ from hub.core.keys import ensure_keys_file
 from hub.quickstart.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.bed.fixtures import (  # noqa: F401  (fixtures and a hook, found by name)
     bed,
+    chromium,
     cloud_init_schema,
+    keycloak,
     kube_apiserver,
     kube_apiserver_with_real_crds,
     kube_binaries,
@@ -77,11 +79,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         used = set(getattr(item, "fixturenames", ()))
         if "kube_binaries" in used:
             item.add_marker("kube")
-        if used & {"kube_binaries", "postgres_server", "broker"} or item.get_closest_marker("django_db"):
+        if used & {"kube_binaries", "postgres_server", "broker", "keycloak"} or item.get_closest_marker("django_db"):
             item.add_marker("servers")
         # With several processes (-n): what shares expensive servers stays in one of them, so that they start once.
-        for group in ("e2e", "kube"):
-            if item.get_closest_marker(group):
+        for group in ("e2e", "kube", "keycloak"):
+            if item.get_closest_marker(group) or group in used:
                 item.add_marker(pytest.mark.xdist_group(group))
                 break
 

@@ -1,8 +1,9 @@
 """Brings the bed's real parts: ``python -m tests.bed.build``.
 
-Builds the Kubernetes programs and etcd from their published Go modules, and fetches cloud-init's schema; what and where
-to is said in ``binaries`` and ``cloud_init``. Needs the standard library, a Go tool chain (see ``go_toolchain``) and Go
-modules; no C compiler. A cold build takes minutes and about 4 GB of Go's own caches, a second call nothing.
+Builds the Kubernetes programs and etcd from their published Go modules, and fetches cloud-init's schema and Keycloak; what
+and where to is said in ``binaries``, ``cloud_init`` and ``keycloak_build``. Needs the standard library, a Go tool chain
+(see ``go_toolchain``) and Go modules; no C compiler; for Keycloak a Java runtime and Maven. A cold build takes minutes
+and about 4 GB of Go's own caches, a second call nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bed import cloud_init
+from tests.bed import cloud_init, keycloak_build
 from tests.bed.binaries import ETCD_VERSION, GO_MODULES, KUBERNETES_VERSION, RECIPES, Binaries, Recipe, built_folder
 from tests.bed.cache import atomic_folder, exclusive
 from tests.bed.go_toolchain import GoMissing, ensure_go
+from tests.bed.keycloak_build import KeycloakMissing
 
 STEP_DEADLINE = 3600.0
 """Seconds that one program's build may take: a slow proxy on a slow machine, but not for ever."""
@@ -93,7 +95,8 @@ def main() -> int:
     try:
         say(f"programs: {ensure_binaries().folder}")
         say(_cloud_init())
-    except (GoMissing, BuildFailed, FileNotFoundError, cloud_init.CloudInitMissing) as error:
+        say(_keycloak())
+    except (GoMissing, BuildFailed, FileNotFoundError, cloud_init.CloudInitMissing, KeycloakMissing) as error:
         print(f"bed: {error}", file=sys.stderr)
         return 1
     say(f"ready in {time.monotonic() - started:.0f} s")
@@ -104,6 +107,12 @@ def _cloud_init() -> str:
     if shutil.which("apt-get") is None:
         return "cloud-init's schema: left out, this machine has no apt"
     return f"cloud-init's schema: {cloud_init.ensure()}"
+
+
+def _keycloak() -> str:
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        return "Keycloak: left out, this machine has no Java runtime or no Maven"
+    return f"Keycloak: {keycloak_build.ensure()}"
 
 
 if __name__ == "__main__":

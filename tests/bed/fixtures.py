@@ -7,6 +7,7 @@ unless ``PADDOCK_REQUIRE_BED=1`` makes them fail.
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import NoReturn
 
 import pytest
 
-from tests.bed import cloud_init
+from tests.bed import cloud_init, keycloak_build
 from tests.bed.binaries import Binaries, built_folder
 from tests.bed.crds import project_crds, real_crds
+from tests.bed.keycloak import Keycloak
 from tests.bed.kubernetes import ApiServer, Bed
+from tests.bed.pki import Authority
 
 _MARK = "not at hand: "
 
@@ -67,6 +70,26 @@ def kube_apiserver_with_real_crds(bed: Bed) -> ApiServer:
         # Not a part that can be built: a checkout without them passes everywhere.
         pytest.skip(f"real CRDs {_MARK}PADDOCK_CRDS names no folder")
     return bed.start_api_server("real-crds", crds, controller_manager=True)
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+    """A real Keycloak, shared by all: bring your own realm."""
+    built = keycloak_build.locate()
+    if built is None:
+        _missing("real Keycloak", f"nothing in {keycloak_build.built_folder()}, run python -m tests.bed.build")
+    server = Keycloak(built, tmp_path_factory.mktemp("keycloak"), Authority("bed"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The browser that Debian packages."""
+    found = shutil.which("chromium")
+    if found is None:
+        _missing("chromium", "install Debian's package chromium")
+    return Path(found)
 
 
 @pytest.fixture(scope="session")
