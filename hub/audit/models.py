@@ -23,7 +23,7 @@ class Outcome(models.TextChoices):
 
 
 UNAUTHENTICATED_VERBS = ("login", "authenticate")
-"""Verbs of which anybody can cause denials, without an account; see ``services.record_unauthenticated``."""
+"""Verbs of which anybody can cause denials, without an account; see ``strangers``."""
 
 
 class AuditEvent(models.Model):

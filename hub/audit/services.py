@@ -51,11 +51,15 @@ def record(
     recorded outside the transaction that was refused, or they would be rolled back with it. Raises HubError
     ``audit.unavailable`` when the database does not take the event.
     """
-    event = build_event(actor, verb, resource, obj, **fields)
+    return save_event(build_event(actor, verb, resource, obj, **fields))
+
+
+def save_event(event: AuditEvent) -> AuditEvent:
+    """Raises HubError ``audit.unavailable``."""
     try:
         event.save(force_insert=True)
     except DatabaseFailure as error:
-        log.exception("an audit event was not written: %s %s", verb, resource)
+        log.exception("an audit event was not written: %s %s", event.verb, event.resource)
         raise HubError("audit.unavailable") from error
     return event
 

@@ -6,8 +6,8 @@ What a login opens is elsewhere: a browser's session in ``sessions``, one reques
 from django.db import transaction
 from django.utils import timezone
 
-from hub.audit.models import Outcome
 from hub.audit.services import record
+from hub.audit.strangers import record_denied_login
 from hub.core.environment import environment
 from hub.core.errors import HubError, define
 
@@ -32,7 +32,8 @@ def authenticate_password(username: str, password: str, *, peer: str) -> User | 
     user = User.objects.filter(username=username).first()
     right = is_password(password, user.password_hash if user else None)
     if user is None:
-        return None  # without an audit event: what was typed as a name may be a password
+        record_denied_login(None, {"method": LoginMethod.PASSWORD.value})  # what was typed as a name may be a password
+        return None
     if not right or not user.is_active:
         record_failure(user, LoginMethod.PASSWORD)
         return None
@@ -53,4 +54,4 @@ def complete_login(user: User, method: LoginMethod, *, session: Session | None =
 def record_failure(user: User, method: LoginMethod, reason: str = "") -> None:
     """Notes that somebody tried to come in as this user and was kept out."""
     detail = {"method": method.value, **({"reason": reason} if reason else {})}
-    record(actor_of(user), "login", "users", user, object_name=user.username, outcome=Outcome.DENIED, detail=detail)
+    record_denied_login(actor_of(user), detail)

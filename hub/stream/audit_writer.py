@@ -5,6 +5,7 @@ A request waits for its event. When events cannot be written the request is refu
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 
 from hub.audit.models import AuditEvent, Outcome
 from hub.audit.services import build_event
+from hub.audit.strangers import record_bad_credentials
 from hub.core.access import Actor
 from hub.core.requests import bind_request
 
@@ -26,6 +28,8 @@ WRITE_TIMEOUT = 5.0
 BATCH = 200
 RETRY_INTERVAL = 1.0
 MOST_LATER = 10_000  # events told afterwards that are kept while the database is away
+MOST_STRANGERS = 1000
+STRANGER_INTERVAL = 900.0
 LAST_WRITES = 5.0  # seconds for them when the process ends
 
 log = structlog.get_logger(__name__)
@@ -33,9 +37,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What is recorded of one request; the fields are those of ``hub.audit``."""
+    """What is recorded of one request; the fields are those of ``hub.audit``. Without an actor: credentials that open
+    nothing.
+    """
 
-    actor: Actor
+    actor: Actor | None
     verb: str
     resource: str
     object_name: str
@@ -69,6 +75,7 @@ class AuditWriter:
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._thread = DatabaseThread("audit")
+        self._strangers: dict[str, float] = {}
 
     async def write(self, entry: AuditEntry) -> None:
         """Returns after the commit. Raises Refusal when it did not come about in time."""
@@ -88,6 +95,18 @@ class AuditWriter:
             log.error("audit_event_lost", verb=entry.verb, resource=entry.resource, request_id=entry.request_id)
             return
         self._enqueue(_Waiting(entry))
+
+    def note_stranger(self, entry: AuditEntry) -> None:
+        """For credentials that open nothing: of each address one in a while, of few addresses, and nobody waits for it.
+
+        What is told of known users must not be lost for them; the trail itself keeps them to a budget (``hub.audit``).
+        """
+        now = time.monotonic()
+        if len(self._strangers) >= MOST_STRANGERS:
+            self._strangers = {address: until for address, until in self._strangers.items() if until > now}
+        if self._strangers.get(entry.source_ip, 0.0) <= now and len(self._strangers) < MOST_STRANGERS:
+            self._strangers[entry.source_ip] = now + STRANGER_INTERVAL
+            self.write_later(entry)
 
     async def run(self) -> None:
         """Runs until it is cancelled, and then once more for what is left."""
@@ -147,13 +166,18 @@ def _is_away(error: DatabaseFailure) -> bool:
 
 
 def _write(batch: Sequence[AuditEntry]) -> None:
-    AuditEvent.objects.bulk_create([_event(entry) for entry in batch])
+    events = [_event(entry, entry.actor) for entry in batch if entry.actor is not None]
+    AuditEvent.objects.bulk_create(events)
+    for entry in batch:
+        if entry.actor is None:
+            with bind_request(entry.request_id, entry.source_ip):
+                record_bad_credentials(entry.code, {**entry.detail, "verb": entry.verb})
 
 
-def _event(entry: AuditEntry) -> AuditEvent:
+def _event(entry: AuditEntry, actor: Actor) -> AuditEvent:
     with bind_request(entry.request_id, entry.source_ip):
         return build_event(
-            entry.actor,
+            actor,
             entry.verb,
             entry.resource,
             object_name=entry.object_name,
