@@ -89,7 +89,11 @@ class KubernetesProxy:
 
     async def _record_denial(self, incoming: Incoming, ask: Ask, refusal: NotLetIn) -> None:
         """As in the REST API: reading what is not there is no denial, or everybody who polls fills the trail."""
-        if refusal.principal is None or (refusal.status == 404 and not ask.changes):
+        if refusal.principal is None:
+            if incoming.head.get("authorization") or incoming.head.get("cookie"):
+                self._audit.note_stranger(_stranger_entry(incoming, ask, refusal))
+            return
+        if refusal.status == 404 and not ask.changes:
             return
         call = Call(ask, refusal.principal, "", (), None, None)
         await self._audit.write(replace(_entry(incoming, call), outcome=Outcome.DENIED, code=refusal.code))
@@ -131,6 +135,22 @@ def _entry(incoming: Incoming, call: Call) -> AuditEntry:
             "subresource": attributes.subresource[:_LONGEST_NAME],
             "proxied": True,
         },
+    )
+
+
+def _stranger_entry(incoming: Incoming, ask: Ask, refusal: NotLetIn) -> AuditEntry:
+    return AuditEntry(
+        actor=None,
+        verb=ask.attributes.verb,
+        resource="clusters",
+        object_name="",
+        tenant_id=None,
+        project_id=None,
+        cluster_id=ask.cluster_id,
+        request_id=incoming.request_id,
+        source_ip=incoming.peer,
+        detail={"path": f"/k8s/clusters/{ask.cluster_id}{ask.attributes.path}"[:_LONGEST_PATH]},
+        code=refusal.code,
     )
 
 
