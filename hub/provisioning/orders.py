@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub.allowances.grants import missing_grants
 from hub.core.environment import environment
 from hub.core.errors import HubError, define
 from hub.federation.models import Cluster
@@ -22,6 +23,7 @@ from .choices import Role
 from .drivers import check_driver, open_driver
 from .machine_bootstrap import build_bootstrap
 from .models import GuestCluster, Machine, NodePool
+from .quotas import names_used
 
 NAME_LIMIT = 40  # with a pool's name and five random characters it is still a DNS label
 POOL_NAME_LIMIT = 16
@@ -82,11 +84,16 @@ class CheckedOrder:
 
 
 def check_order(order: GuestClusterOrder) -> CheckedOrder:
-    """Raises HubError ``guest_cluster.invalid`` whose causes are everything that is wrong, each with its pointer."""
+    """Raises HubError ``guest_cluster.invalid`` whose causes are everything that is wrong, each with its pointer.
+
+    What the tenant has no grant for is refused here, before anybody asks whether it exists (SEC-40).
+    """
     faults = [*_check_shape(order)]
     check_driver(order.driver, order.infrastructure)
     release = _release(order, faults)
     settings = [_settings(order, index, faults) for index in range(len(order.pools))]
+    used = [named for index, found in enumerate(settings) if found for named in names_used(found, _settings_of(index))]
+    faults += missing_grants(order.project, order.infrastructure, used)
     if faults:
         raise HubError("guest_cluster.invalid", causes=faults)
     return CheckedOrder(release, settings)
@@ -200,8 +207,12 @@ def _settings(order: GuestClusterOrder, index: int, faults: list[HubError]) -> M
 
 
 def _setting_fault(pool: int, field: str, problem: str, message: str) -> HubError:
-    pointer = f"/pools/{pool}/settings{field}"
+    pointer = f"{_settings_of(pool)}{field}"
     return HubError("node_pool.settings_invalid", pointer=pointer, problem=problem, message=message)
+
+
+def _settings_of(pool: int) -> str:
+    return f"/pools/{pool}/settings"
 
 
 def _order_pointer(pointer: str, pool: int, address: int) -> str:

@@ -67,12 +67,11 @@ def guest_amounts(guest_id: UUID) -> Amounts:
     Machines on their way out count beside those that are wanted. Once the cluster is being deleted only what is left counts.
     """
     deleting = GuestCluster.objects.filter(pk=guest_id, deletion_requested_at__isnull=False).exists()
-    counted = NodePool.objects.filter(guest_id=guest_id).values_list(
-        "settings",
-        "count",
-        Count("machines", filter=Q(machines__deletion_requested_at=None)),
-        Count("machines", filter=Q(machines__deletion_requested_at__isnull=False)),
+    pools = NodePool.objects.filter(guest_id=guest_id).annotate(
+        staying=Count("machines", filter=Q(machines__deletion_requested_at=None)),
+        leaving=Count("machines", filter=Q(machines__deletion_requested_at__isnull=False)),
     )
+    counted = pools.values_list("settings", "count", "staying", "leaving")
     return add(
         times(leaving + (staying if deleting else max(wanted, staying)), machine_amounts(settings))
         for settings, wanted, staying, leaving in counted

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from hub.allowances.grants import missing_grants
+from hub.allowances.ledger import QuotaExceeded, lock_tenant
 from hub.audit import services as audit
 from hub.audit.diff import diff
 from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
+from hub.core.transactions import join_transaction
 from hub.core.work import wake
 from hub.federation.models import ProjectNamespace
 from hub.federation.services import ensure_project_namespace
@@ -33,6 +36,7 @@ from .orders import (
     check_on_infrastructure,
     check_order,
 )
+from .quotas import guest_amounts, machine_amounts, names_used, order_amounts, reserve_guest
 from .steps import CREATE, CREATE_STEPS, DELETE, DELETE_STEPS, SCALE, SCALE_STEPS
 
 define("guest_cluster.name_taken", 409, "The project already has a guest cluster of this name")
@@ -43,7 +47,8 @@ define("node_pool.static_addresses_fixed", 422, "A pool with static addresses ha
 def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCluster, Operation]:
     """Checks the order as a whole, stores it and starts the work.
 
-    Raises HubError ``guest_cluster.invalid`` with all faults as causes, ``guest_cluster.name_taken``; then nothing is stored.
+    Raises HubError ``guest_cluster.invalid`` with all faults as causes, ``guest_cluster.name_taken``, or ``quota.exceeded``
+    with every limit that the order would break; then nothing is stored.
     """
     checked = check_order(order)
     if GuestCluster.objects.filter(project=order.project, name=order.name).exists():
@@ -55,40 +60,58 @@ def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCl
         check_bootstrap(guest, pools, checked.release)
     # Outside the transaction, because it asks another system; the namespace's row may stay, it is the project's.
     check_on_infrastructure(order, checked, namespace.name)
+
+    def state_intent() -> Operation:
+        _reserve_order(guest, pools)
+        operation = operations.start(actor, CREATE, guest, steps=CREATE_STEPS)
+        guest.operation_id = operation.pk
+        record_insert(guest)
+        for pool in pools:
+            record_insert(pool)
+        audit.record(actor, "create", "guest-clusters", guest, operation_id=operation.pk)
+        wake(guest)
+        return operation
+
     try:
-        with transaction.atomic():
-            operation = operations.start(actor, CREATE, guest, steps=CREATE_STEPS)
-            guest.operation_id = operation.pk
-            record_insert(guest)
-            for pool in pools:
-                record_insert(pool)
-            audit.record(actor, "create", "guest-clusters", guest, operation_id=operation.pk)
-            wake(guest)
+        return guest, join_transaction(state_intent)
     except IntegrityError as error:  # another order of the same name was quicker
         raise HubError("guest_cluster.name_taken", pointer="/name", name=order.name) from error
-    return guest, operation
 
 
 def scale_pool(actor: Actor, pool: NodePool, count: int, *, expected_version: int | None = None) -> Operation:
-    """Sets how many workers a pool has. Raises HubError: ``node_pool.*``, ``object.being_deleted``, ``object.stale``."""
+    """Sets how many workers a pool has.
+
+    Raises HubError: ``node_pool.*``, ``object.being_deleted``, ``object.stale``; for more machines also
+    ``guest_cluster.invalid`` with causes ``grant.missing``, and ``quota.exceeded`` with the count that ``would_fit``.
+    """
     for fault in check_count(count, "/count", least=0):
         raise fault
     if pool.role == Role.SERVER:
         raise HubError("node_pool.servers_fixed", pointer="/count")
     if pool.static_addresses and count != len(pool.static_addresses):
         raise HubError("node_pool.static_addresses_fixed", pointer="/count", count=len(pool.static_addresses))
-    with transaction.atomic():
+
+    def state_intent() -> Operation:
+        lock_tenant(pool.tenant_id)
         guest = GuestCluster.objects.select_for_update().get(pk=pool.guest_id)
         if guest.deletion_requested_at is not None:
             raise HubError("object.being_deleted")
-        before, pool.count = pool.count, count
-        record_update(pool, ["count"], expected_version=expected_version)
+        fresh = NodePool.objects.get(pk=pool.pk)
+        before, fresh.count = fresh.count, count
+        record_update(fresh, ["count"], expected_version=expected_version)
+        if count > before:
+            _check_grants(guest, fresh)
+            _reserve_growth(guest, fresh, before)
         operation = operations.start(actor, SCALE, guest, steps=SCALE_STEPS)
         guest.operation_id = operation.pk
         record_update(guest, ["operation_id"], new_generation=True)
         changes = diff({"count": before}, {"count": count})
-        audit.record(actor, "update", "node-pools", pool, operation_id=operation.pk, changes=changes)
+        audit.record(actor, "update", "node-pools", fresh, operation_id=operation.pk, changes=changes)
         wake(guest)
+        return operation
+
+    operation = join_transaction(state_intent)
+    pool.refresh_from_db(fields=["count", "version", "updated_at"])
     return operation
 
 
@@ -146,6 +169,29 @@ def request_machine_deletion(machine: Machine) -> None:
     )
     operations.log("removal asked for", machine_id=machine.pk, tenant_id=machine.tenant_id, step="removal")
     wake(machine)
+
+
+def _reserve_order(guest: GuestCluster, pools: Sequence[NodePool]) -> None:
+    try:
+        reserve_guest(guest, order_amounts(pools))
+    except QuotaExceeded as error:
+        raise QuotaExceeded(error.excesses, pointer="/pools") from None
+
+
+def _check_grants(guest: GuestCluster, pool: NodePool) -> None:
+    """What the pool uses must still be granted when it grows; what runs already keeps running."""
+    faults = missing_grants(guest.project, guest.infrastructure, list(names_used(pool.settings, "/settings")))
+    if faults:
+        raise HubError("guest_cluster.invalid", causes=faults)
+
+
+def _reserve_growth(guest: GuestCluster, pool: NodePool, before: int) -> None:
+    try:
+        reserve_guest(guest, guest_amounts(guest.pk))
+    except QuotaExceeded as error:
+        now = max(before, pool.machines.filter(deletion_requested_at=None).count())
+        would_fit = now + error.how_many(machine_amounts(pool.settings))
+        raise QuotaExceeded(error.excesses, pointer="/count", would_fit=would_fit) from None
 
 
 def _build_guest(order: GuestClusterOrder, checked: CheckedOrder, namespace: ProjectNamespace) -> GuestCluster:

@@ -21,6 +21,8 @@ POLL_INTERVAL = 0.4
 KUBECTL_TIMEOUT = 60.0
 # The image and the network that every simulated Harvester has.
 MACHINE_SETTINGS = {"image": "default/ubuntu-22.04", "network": "default/vlan1", "cpu_count": 2, "memory_gib": 4}
+# What a tenant is granted for such machines.
+MACHINE_GRANTS = [{"kind": kind, "name": MACHINE_SETTINGS[kind]} for kind in ("image", "network")]
 
 
 class DemoFailed(RuntimeError):
@@ -46,6 +48,7 @@ class Demo:
         tenant = self.hub.ensure("tenants", {"name": "demo", "display_name": "Demo"}, name="demo")
         project_body = {"tenant": tenant["id"], "name": "demo", "display_name": "Demo"}
         project = self.hub.ensure("projects", project_body, name="demo", tenant=tenant["id"])
+        self.hub.post("grants", {"tenant": tenant["id"], "cluster": clusters[0]["id"], "grants": MACHINE_GRANTS})
         guest = self._order(project["id"], clusters[0]["id"])
         kubeconfig = self._download_kubeconfig(guest)
         self._show_nodes(kubeconfig)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hub.quickstart.demo import MACHINE_SETTINGS
+from hub.quickstart.demo import MACHINE_GRANTS, MACHINE_SETTINGS
 from hub.quickstart.hub_client import HubClient
 from hub.quickstart.stack import Stack
 from kube.names import random_suffix
@@ -39,9 +39,12 @@ class Hub:
         pools = [{"name": "servers", "role": "server", "count": servers, "settings": MACHINE_SETTINGS}]
         if workers:
             pools.append({"name": "workers", "role": "worker", "count": workers, "settings": MACHINE_SETTINGS})
+        project = self.project()
+        grants = {"tenant": project["tenant"], "cluster": infrastructure["id"], "grants": MACHINE_GRANTS}
+        self.client.post("grants", grants)
         body = {
             "name": f"g-{random_suffix(5)}",
-            "project": self.project()["id"],
+            "project": project["id"],
             "infrastructure": infrastructure["id"],
             "distribution": "k3s",
             "pools": pools,

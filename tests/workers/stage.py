@@ -22,7 +22,7 @@ from hub.provisioning.orders import GuestClusterOrder, PoolOrder
 from kube.errors import Unavailable
 from kube.resources import Resource
 from node_driver.fake.infrastructure import FakeInfrastructure
-from tests.hub.builders import make_cluster, make_project
+from tests.hub.builders import grant_everything, make_cluster, make_project
 from workers.reconcilers import machine as machine_reconciler
 from workers.reconcilers.registry import reconcilers
 from workers.runtime import run_claimed
@@ -108,9 +108,12 @@ class Stage:
         return {name for _, name, kind in self.infrastructure.parts if kind == "Machine"}
 
 
-def build_order(*pools: PoolOrder, **changes: Any) -> GuestClusterOrder:
+def build_order(*pools: PoolOrder, granted: bool = True, **changes: Any) -> GuestClusterOrder:
+    """An order that fits the stage, by a tenant who may use all that the infrastructure has."""
     project = changes.pop("project", None) or make_project()
     infrastructure = changes.pop("infrastructure", None) or make_cluster(kind=ClusterKind.HARVESTER)
+    if granted:
+        grant_everything(project.tenant, infrastructure)
     values: dict[str, Any] = {"name": "web", "distribution": "k3s", "driver": "fake", **changes}
     return GuestClusterOrder(project=project, infrastructure=infrastructure, pools=pools or default_pools(), **values)
 

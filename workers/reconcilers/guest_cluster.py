@@ -22,6 +22,7 @@ from hub.provisioning.choices import Role
 from hub.provisioning.drivers import open_driver
 from hub.provisioning.guest_api import find_servers, guest_credentials
 from hub.provisioning.models import GuestCluster, Machine, NodePool
+from hub.provisioning.quotas import release_guest, settle_guest
 from hub.provisioning.services import add_machine, request_machine_deletion
 from node_driver.errors import DriverError
 from workers.failpoints import failpoint
@@ -91,7 +92,7 @@ def await_namespace(scope: GuestScope) -> float | None:
 def place_machines(scope: GuestScope) -> float | None:
     """As many machines as the pools say: names are stored here, all else is the machines' own work."""
     plan = plan_machines(scope.pools, scope.machines)
-    if plan.add or plan.remove:
+    if plan.add or plan.remove or scope.guest.observed_generation != scope.guest.generation:
         failpoint("guest_cluster.plan.before_commit")
         scope.guest.observed_generation = scope.guest.generation
         with transaction.atomic():
@@ -101,6 +102,7 @@ def place_machines(scope: GuestScope) -> float | None:
                 add_machine(scope.guest, pool, founder=plan.founder)
             for machine in plan.remove:
                 request_machine_deletion(machine)
+            settle_guest(scope.guest.pk)  # a pool that has become smaller before its machines were made
         failpoint("guest_cluster.plan.after_commit")
         scope.machines = list(scope.guest.machines.select_related("pool"))
     for role, type in ((Role.SERVER, c.CONTROL_PLANE_READY), (Role.WORKER, c.WORKERS_READY)):
@@ -206,6 +208,7 @@ def _forget(scope: GuestScope) -> None:
         for pool in scope.pools:
             record_delete(pool)
         record_delete(guest, claim=scope.claim)
+        release_guest(guest.pk)
 
 
 def _write_status(scope: GuestScope) -> None:

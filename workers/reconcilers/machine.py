@@ -32,6 +32,7 @@ from hub.provisioning.drivers import open_driver
 from hub.provisioning.guest_api import API_PORT, find_guest_client
 from hub.provisioning.machine_bootstrap import build_bootstrap
 from hub.provisioning.models import GuestCluster, Machine
+from hub.provisioning.quotas import settle_guest
 from hub.provisioning.services import request_machine_deletion
 from kube.errors import KubeError
 from kube.resources import NODES
@@ -339,6 +340,7 @@ def _forget(scope: MachineScope) -> None:
     with transaction.atomic():
         record_delete(scope.machine, claim=scope.claim)
         wake_by_id(GuestCluster, scope.machine.guest_id)
+        settle_guest(scope.machine.guest_id)
 
 
 def phase_of(machine: Machine) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 
 from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
 from hub.tenancy.models import Project, Tenant
-from tests.hub.builders import make_cluster, make_namespace, make_project
+from tests.hub.builders import grant_everything, make_cluster, make_namespace, make_project
 
 SETTINGS = {"image": "fake/image", "network": "fake/network"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A project with a namespace in an infrastructure cluster, so that its owner may order there."""
+    """A project with a namespace in an infrastructure cluster and grants for all it has, so that its owner may order there."""
 
     project: Project
     cluster: Cluster
@@ -21,6 +21,7 @@ class Place:
 
 def make_place(tenant: Tenant) -> Place:
     project, cluster = make_project(tenant), make_cluster(kind=ClusterKind.HARVESTER)
+    grant_everything(tenant, cluster)
     return Place(project, cluster, make_namespace(project, cluster))
 
 
