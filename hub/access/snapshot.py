@@ -46,6 +46,8 @@ class Principal:
     @property
     def impersonated_user(self) -> str:
         """The name sent to members. The prefix keeps it from meeting anybody whom a member knows by himself."""
+        if self.kind == "service_account":
+            return f"paddock:serviceaccount:{self.name.removeprefix('sa:')}"
         return f"paddock:user:{self.name}"
 
     @property

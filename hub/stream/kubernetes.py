@@ -1,8 +1,8 @@
 """``/k8s/clusters/<id>/…``: a member's Kubernetes API as the caller, with the rights that his bindings give him now.
 
-The caller's token opens the hub, never the member: there the hub's own account impersonates him and the groups derived from
-his bindings. Changes, sessions into workloads and reads of Secrets are recorded before they leave; afterwards, what did not
-succeed, and the end of a session.
+The caller's token or session opens the hub, never the member: there the hub's own account impersonates him and the groups
+derived from his bindings. Changes, sessions into workloads and reads of Secrets are recorded before they leave; afterwards,
+what did not succeed, and the end of a session.
 """
 
 import time
@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from hub.access.snapshot import Snapshot
 from hub.audit.models import Outcome
-from hub.identity.token_format import parse_token
 from kube.relay.exchange import Exchange
 
 from .audit_writer import AuditEntry, AuditWriter
@@ -23,10 +22,11 @@ from .member_headers import answer_headers, member_headers
 from .members import Members
 from .registry import OpenStream, StreamRegistry
 from .rights import Rights
-from .usage import TokenUsage
+from .usage import Usage
 
 # Seconds after which a watch or session is cut, whatever its token allows (SEC-48).
 LONGEST_STREAM = 12 * 3600.0
+APPROVED_FOR = 3.0  # what a snapshot allowed is asked of it again after so long
 _MAY_BE_OUTDATED = frozenset([401, 404])
 _LONGEST_PATH = 1024  # of what is kept in the audit trail
 _LONGEST_NAME = 120
@@ -36,7 +36,7 @@ class KubernetesProxy:
     """The route of all requests below ``/k8s/``."""
 
     def __init__(
-        self, rights: Rights, members: Members, audit: AuditWriter, registry: StreamRegistry, usage: TokenUsage
+        self, rights: Rights, members: Members, audit: AuditWriter, registry: StreamRegistry, usage: Usage
     ) -> None:
         self._rights = rights
         self._members = members
@@ -60,7 +60,7 @@ class KubernetesProxy:
         try:
             return decide(self._rights.snapshot, ask, timezone.now())
         except NotLetIn as refusal:
-            if refusal.status not in _MAY_BE_OUTDATED or parse_token(ask.token) is None:
+            if refusal.status not in _MAY_BE_OUTDATED or ask.key_id is None:
                 raise
         await self._rights.look_again()
         return decide(self._rights.snapshot, ask, timezone.now())
@@ -70,7 +70,7 @@ class KubernetesProxy:
         entry = _entry(incoming, call) if call.ask.changes or call.ask.attributes.reads_secret else None
         if entry is not None:
             await self._audit.write(entry)
-        self._usage.note(call.principal.token_id)
+        self._usage.note(call.principal)
         exchange = Exchange(
             member.pool,
             incoming.head,
@@ -99,18 +99,22 @@ class KubernetesProxy:
         await self._audit.write(replace(_entry(incoming, call), outcome=Outcome.DENIED, code=refusal.code))
 
     def _allowance(self, call: Call) -> Callable[[], bool]:
-        """Whether the call may go on. Groups are computed again only for another snapshot."""
+        """Whether the call may go on. Groups are computed again for another snapshot, and now and then for the same one:
+        a role may be given for a time, and a membership counts only so long.
+        """
         ends_at = time.monotonic() + LONGEST_STREAM
         approved_by: Snapshot | None = None
+        approved_until = 0.0
 
         def allowed() -> bool:
-            nonlocal approved_by
-            snapshot, now = self._rights.snapshot, timezone.now()
-            if time.monotonic() > ends_at:
+            nonlocal approved_by, approved_until
+            snapshot, now = self._rights.snapshot, time.monotonic()
+            if now > ends_at:
                 return False
-            if snapshot is not None and snapshot is approved_by:
-                return call.principal.expires_at > now
-            approved_by = snapshot if still_allowed(snapshot, call, now) else None
+            if snapshot is not None and snapshot is approved_by and now < approved_until:
+                return call.principal.expires_at > timezone.now()
+            approved_by = snapshot if still_allowed(snapshot, call, timezone.now()) else None
+            approved_until = now + APPROVED_FOR
             return approved_by is not None
 
         return allowed

@@ -21,7 +21,7 @@ from .kubernetes import KubernetesProxy
 from .members import Members
 from .registry import StreamRegistry
 from .rights import Rights
-from .usage import TokenUsage
+from .usage import Usage
 from .web import relay_to_web, web_pool
 
 BACKLOG = 1024
@@ -48,7 +48,7 @@ class StreamServer:
         self._rights = Rights(self._hold_rights_against_what_is_open)
         self._members = Members()
         self._audit = AuditWriter()
-        self._usage = TokenUsage()
+        self._usage = Usage()
         self._proxy = KubernetesProxy(self._rights, self._members, self._audit, self._registry, self._usage)
         self._web = web_pool(SocketDialer(settings.web_socket_path))
         self._connections: set[asyncio.Task[None]] = set()

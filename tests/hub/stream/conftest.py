@@ -106,8 +106,8 @@ class HandMade:
     def cluster(self, *urls: str, tenant_id: UUID | None = None, projects: dict[UUID, UUID] | None = None) -> UUID:
         cluster_id = uuid7()
         groups = [cluster_group(cluster_id, role) for role in ROLES]
-        groups += [project_group(project, role) for project, _ in projects for role in ROLES]
-        self.clusters[cluster_id] = ClusterFacts(tenant_id, None, dict(projects), frozenset(groups))
+        groups += [project_group(project, role) for project in projects or {} for role in ROLES]
+        self.clusters[cluster_id] = ClusterFacts(tenant_id, None, projects or {}, frozenset(groups))
         self.urls[cluster_id] = urls
         self.change()
         return cluster_id
