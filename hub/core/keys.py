@@ -1,7 +1,8 @@
 """The keys file: master keys for secrets at rest, peppers for stored token hashes, and the signing key.
 
-It lies outside the database and its backup (``PADDOCK_KEYS_FILE``). What is done with the keys is for others:
-``sealed`` encrypts columns, ``hub.identity`` hashes tokens.
+It lies outside the database and its backup (``PADDOCK_KEYS_FILE``), readable by its owner alone. What is done with the keys
+is for others: ``sealed`` encrypts columns, ``hub.identity`` hashes tokens. Master keys may come from elsewhere, a key
+service for one: whatever is a ``MasterKeys`` serves.
 """
 
 import base64
@@ -9,11 +10,13 @@ import binascii
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,20 +27,45 @@ from .errors import HubError, define
 FORMAT = "v1"
 KEY_BYTES = 32
 NONCE_BYTES = 12
+# Its group may read: what Kubernetes mounts for a user that is not root belongs to root and that user's group.
+OPEN_TO_OTHERS = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 
 define("secret.unreadable", 500, "A stored secret cannot be opened with the master keys of this hub; enter it again")
 define("secret.keys_invalid", 500, "The file of master keys cannot be used")
 
 
+class MasterKeys(Protocol):
+    """Where master keys come from. One of them writes, all of them read; asked for each value, so it answers from memory."""
+
+    @property
+    def current(self) -> str:
+        """The id of the key that writes: letters and digits."""
+
+    def find(self, key_id: str) -> bytes | None:
+        """The key of this id, 32 bytes; None when there is none (any more)."""
+
+
+@dataclass(frozen=True, repr=False)
+class FileKeys:
+    """The master keys of the keys file, in its order: the first one writes."""
+
+    by_id: Mapping[str, bytes]
+
+    @property
+    def current(self) -> str:
+        return next(iter(self.by_id))
+
+    def find(self, key_id: str) -> bytes | None:
+        return self.by_id.get(key_id)
+
+
 @dataclass(frozen=True, repr=False)
 class KeyRing:
-    """The secrets of the keys file, each map in the file's order: its first entry is the one that writes.
-
-    ``keys`` are master keys (32 bytes), ``peppers`` key the stored hashes of API tokens, ``signing`` signs short-lived
-    values that clients carry back, such as list continuations.
+    """What the hub's secrets rest on. ``masters`` encrypt columns; ``peppers`` key the stored hashes of tokens, the first one
+    those of new ones; ``signing`` signs short-lived values that clients carry back, such as list continuations.
     """
 
-    keys: Mapping[str, bytes]
+    masters: MasterKeys
     peppers: Mapping[str, bytes]
     signing: bytes
 
@@ -60,23 +88,28 @@ class KeyRing:
             raise HubError("secret.keys_invalid", source=source, problem="ids are letters and digits only")
         if any(len(value) != KEY_BYTES for value in (*keys.values(), *peppers.values(), signing)):
             raise HubError("secret.keys_invalid", source=source, problem=f"each value is {KEY_BYTES} bytes, base64")
-        return cls(keys, peppers, signing)
+        return cls(FileKeys(keys), peppers, signing)
 
     @property
     def current(self) -> str:
         """The id of the key that writes."""
-        return next(iter(self.keys))
+        return self.masters.current
 
     def seal(self, text: str, context: str) -> str:
+        """The text for exactly this place, under the key that writes. Raises HubError ``secret.keys_invalid``."""
+        key_id = self.masters.current
+        key = self.masters.find(key_id)
+        if key is None:
+            raise HubError("secret.keys_invalid", source=key_id, problem="the key that writes cannot be had")
         nonce = secrets.token_bytes(NONCE_BYTES)
-        body = AESGCM(self.keys[self.current]).encrypt(nonce, text.encode(), context.encode())
-        return f"{FORMAT}.{self.current}.{base64.urlsafe_b64encode(nonce + body).decode()}"
+        body = AESGCM(key).encrypt(nonce, text.encode(), context.encode())
+        return f"{FORMAT}.{key_id}.{base64.urlsafe_b64encode(nonce + body).decode()}"
 
     def open(self, token: str, context: str) -> str:
         """The text of a sealed value. Raises HubError ``secret.unreadable`` when key, place or bytes do not match."""
         form, _, rest = token.partition(".")
         key_id, _, payload = rest.partition(".")
-        key = self.keys.get(key_id)
+        key = self.masters.find(key_id)
         if form != FORMAT or key is None:
             raise HubError("secret.unreadable", place=context, key=key_id)
         try:
@@ -95,9 +128,13 @@ def _decode(value: object) -> bytes:
 @lru_cache(maxsize=4)
 def _read_key_ring(path: Path) -> KeyRing:
     try:
-        return KeyRing.parse(path.read_text(), str(path))
+        with path.open() as file:
+            mode, text = os.fstat(file.fileno()).st_mode, file.read()
     except OSError as error:
         raise HubError("secret.keys_invalid", source=str(path), problem=error.strerror or "unreadable") from error
+    if mode & OPEN_TO_OTHERS:
+        raise HubError("secret.keys_invalid", source=str(path), problem="is open to others: chmod 600")
+    return KeyRing.parse(text, str(path))
 
 
 def key_ring() -> KeyRing:

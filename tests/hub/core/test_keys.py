@@ -5,12 +5,13 @@ import json
 import stat
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hub.core.errors import HubError
-from hub.core.keys import KeyRing, ensure_keys_file
+from hub.core.keys import FileKeys, KeyRing, ensure_keys_file, key_ring
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.b64encode(bytes(32)).decode()
@@ -25,7 +26,8 @@ def test_a_fresh_file_is_private_and_usable(tmp_path: Path) -> None:
     ensure_keys_file(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     ring = KeyRing.parse(path.read_text())
-    assert len({*ring.keys.values(), *ring.peppers.values(), ring.signing}) == 3
+    assert isinstance(ring.masters, FileKeys)
+    assert len({*ring.masters.by_id.values(), *ring.peppers.values(), ring.signing}) == 3
     assert [entry.name for entry in tmp_path.iterdir()] == ["keys.json"]
 
 
@@ -75,6 +77,47 @@ def test_what_is_no_keys_file_is_refused_without_showing_a_key(text: str) -> Non
     assert caught.value.code == "secret.keys_invalid"
     assert "/etc/keys.json" in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o606, 0o660, 0o601])
+def test_sec13_a_file_that_others_can_read_or_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    path = tmp_path / "keys.json"
+    ensure_keys_file(path)
+    path.chmod(mode)
+    monkeypatch.setattr("hub.core.keys.environment", lambda: SimpleNamespace(keys_file=path))
+    with pytest.raises(HubError, match="chmod 600"):
+        key_ring()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o440])
+def test_sec13_a_file_of_its_owner_or_group_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    path = tmp_path / "keys.json"
+    ensure_keys_file(path)
+    path.chmod(mode)
+    monkeypatch.setattr("hub.core.keys.environment", lambda: SimpleNamespace(keys_file=path))
+    assert key_ring().current == "k1"
+
+
+class KeyService:
+    """Master keys that come from elsewhere."""
+
+    def __init__(self, **keys: bytes) -> None:
+        self.current = next(iter(keys))
+        self._keys = keys
+
+    def find(self, key_id: str) -> bytes | None:
+        return self._keys.get(key_id)
+
+
+def test_master_keys_may_come_from_elsewhere() -> None:
+    ring = KeyRing(KeyService(remote=bytes(32)), {}, b"")
+    assert ring.open(ring.seal("text", "place"), "place") == "text"
+    away = KeyService(remote=bytes(32))
+    away.current = "gone"
+    with pytest.raises(HubError, match=r"secret\.keys_invalid"):
+        KeyRing(away, {}, b"").seal("text", "place")
 
 
 def test_flt41_the_first_key_writes_and_all_of_them_read() -> None:

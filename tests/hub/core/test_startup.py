@@ -52,6 +52,7 @@ def test_flt41_a_lost_key_is_noticed_and_does_not_stop_the_hub(
     other = base64.b64encode(os.urandom(32)).decode()
     path = tmp_path / "other.json"
     path.write_text(json.dumps({"keys": {"k1": other}, "peppers": {"p1": other}, "signing": other}))
+    path.chmod(0o600)
     monkeypatch.setenv("PADDOCK_KEYS_FILE", str(path))
     environment.cache_clear()
     check_start()

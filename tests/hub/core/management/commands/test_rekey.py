@@ -35,6 +35,7 @@ def use_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UseKey
     def use(keys: dict[str, str]) -> None:
         path = tmp_path / f"{'-'.join(keys)}.json"
         path.write_text(json.dumps({"keys": keys, "peppers": {"p1": new_key()}, "signing": new_key()}))
+        path.chmod(0o600)
         monkeypatch.setenv("PADDOCK_KEYS_FILE", str(path))
         environment.cache_clear()
 
