@@ -37,6 +37,7 @@ __all__ = [
     "ensure_first_admin",
     "groups_wanted",
     "member_roles_in_use",
+    "plan_binding",
     "project_roles_in_use",
     "refuse_loss_of_last_admin",
     "refuse_stronger_user",
@@ -71,20 +72,30 @@ def bind_role(
     ``role.locked``, ``role.scope_unfit``, ``role_binding.foreign``, ``role_binding.ended``, ``role_binding.escalates`` or
     ``role_binding.exists``.
     """
-    _refuse_past(expires_at)
     try:
         with transaction.atomic():
-            custom, resolved = _find_role(role)
-            binding = _build_binding(role, custom, subject, scope, expires_at)
-            if binding.scope_kind not in resolved.role.scopes:
-                raise HubError("role.scope_unfit", pointer="/role", scopes=sorted(resolved.role.scopes))
-            _refuse_foreign(binding, custom, subject)
-            refuse_escalation(actor, resolved, scope_of_binding(binding), expires_at)
+            binding = plan_binding(actor, role, subject, scope, expires_at=expires_at)
             record_insert(binding)
             record(actor, "create", "role-bindings", binding, object_name=str(binding.fact), detail=_detail(binding))
             _wake_members(binding)
     except IntegrityError as error:
         raise HubError("role_binding.exists", pointer="/role") from error
+    return binding
+
+
+def plan_binding(
+    actor: Actor, role: str, subject: Subject | None, scope: Scope, *, expires_at: datetime.datetime | None = None
+) -> RoleBinding:
+    """The binding that ``bind_role`` inserts, having passed all that it asks; inside a transaction, which keeps a custom
+    role as it is. Without a subject for who does not know yet whose it will be. Raises as ``bind_role``.
+    """
+    _refuse_past(expires_at)
+    custom, resolved = _find_role(role)
+    binding = _build_binding(role, custom, subject, scope, expires_at)
+    if binding.scope_kind not in resolved.role.scopes:
+        raise HubError("role.scope_unfit", pointer="/role", scopes=sorted(resolved.role.scopes))
+    _refuse_foreign(binding, custom, subject)
+    refuse_escalation(actor, resolved, scope_of_binding(binding), expires_at)
     return binding
 
 
@@ -193,7 +204,7 @@ def _find_role(key: str, *, for_new: bool = True) -> tuple[Role | None, Resolved
 
 
 def _build_binding(
-    role: str, custom: Role | None, subject: Subject, scope: Scope, expires_at: datetime.datetime | None
+    role: str, custom: Role | None, subject: Subject | None, scope: Scope, expires_at: datetime.datetime | None
 ) -> RoleBinding:
     places: dict[str, Any]
     if isinstance(scope, Tenant):
@@ -208,7 +219,7 @@ def _build_binding(
     return RoleBinding(role=role, custom_role=custom, expires_at=expires_at, **holder, **places)
 
 
-def _refuse_foreign(binding: RoleBinding, custom: Role | None, subject: Subject) -> None:
+def _refuse_foreign(binding: RoleBinding, custom: Role | None, subject: Subject | None) -> None:
     """A tenant's role is used in that tenant only, and a service account works in its own only (SEC-33)."""
     if custom is not None and custom.tenant_id not in (None, binding.tenant_id):
         raise HubError("role_binding.foreign", pointer="/role")

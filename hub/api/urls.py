@@ -12,6 +12,7 @@ from .resources.cli_logins import CliLoginViewSet
 from .resources.clusters import ClusterViewSet
 from .resources.grants import GrantViewSet
 from .resources.guest_clusters import GuestClusterViewSet
+from .resources.invitations import InvitationViewSet
 from .resources.kubeconfigs import KubeconfigViewSet
 from .resources.machine_log import MachineLogViewSet
 from .resources.machines import MachineViewSet
@@ -39,6 +40,7 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     ClusterViewSet,
     GrantViewSet,
     GuestClusterViewSet,
+    InvitationViewSet,
     KubeconfigViewSet,
     MachineViewSet,
     NodeDriverViewSet,

@@ -8,16 +8,14 @@ the question (SEC-54).
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
 
 from hub.core.access import Actor
 from hub.core.errors import HubError
-from hub.core.requests import request_context
 from hub.identity.cli_logins import approve, deny, find_browser_login, find_typed_login
 from hub.identity.models import CliLogin, Session
 from hub.identity.token_scope import parse_scope
 
-from .base import page, render_page, require_session
+from .base import page, peer_of_request, render_page, require_session
 from .languages import language_of
 from .texts import error_text, text_of
 
@@ -32,7 +30,7 @@ def device(request: HttpRequest, actor: Actor, session: Session) -> HttpResponse
         return render_page(request, "pages/device.html")
     typed = request.POST.get("user_code", "")[:CODE_LIMIT]
     try:
-        login = find_typed_login(session, typed, request_context().source_ip)
+        login = find_typed_login(session, typed, peer_of_request())
     except HubError as error:
         return _ask_again(request, typed, error)
     answer = request.POST.get("answer")
@@ -75,7 +73,7 @@ def _ask(request: HttpRequest, login: CliLogin, named_by: dict[str, str | None])
     context = {
         "login": login,
         "named_by": named_by,
-        "is_here": login.peer == request_context().source_ip,
+        "is_here": login.peer == peer_of_request(),
         "hours": hours,
         "minutes": minutes,
         "scope": _scope_lines(language_of(request), login),
@@ -110,9 +108,3 @@ class _Loopback(HttpResponseRedirect):
 
     allowed_schemes = ["http"]
     status_code = 303
-
-
-urlpatterns: list[URLPattern] = [
-    path("device", device, name="device"),
-    path("cli-login", cli_login, name="cli-login"),
-]

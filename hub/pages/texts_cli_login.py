@@ -30,7 +30,6 @@ EN = {
     "cli.denied": "The program was told no. You can close this page.",
     "error.cli_login.user_code_unknown": "No login waits for this code. Check it, or start paddock-login again.",
     "error.cli_login.unknown": "This login is over: somebody has answered it, or it took too long. Start paddock-login again.",
-    "error.login.throttled": "Too many wrong attempts. Wait {retry_after} seconds before trying again.",
 }
 ZH = {
     "cli.title": "命令行登录",
@@ -62,5 +61,4 @@ ZH = {
     "cli.denied": "已拒绝该程序。可以关闭此页面。",
     "error.cli_login.user_code_unknown": "没有与此代码对应的登录请求。请核对代码，或重新运行 paddock-login。",
     "error.cli_login.unknown": "此登录请求已结束：已被处理或已超时。请重新运行 paddock-login。",
-    "error.login.throttled": "错误次数过多。请等待 {retry_after} 秒后重试。",
 }

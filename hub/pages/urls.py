@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from . import account, login
+from . import account, cli_login, invitations, login
 from .style import style
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -18,4 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/second-factor/remove", account.remove, name="account-second-factor-remove"),
     path("account/recovery-codes", account.recovery_codes, name="account-recovery-codes"),
     path("account/sessions/end", account.end, name="account-sessions-end"),
+    path("cli-login", cli_login.cli_login, name="cli-login"),
+    path("device", cli_login.device, name="device"),
+    path("invitations/<str:text>", invitations.invitation, name="invitation"),
 ]

@@ -1,0 +1,38 @@
+"""Texts of the page that an invitation's link opens."""
+
+EN = {
+    "invitation.title": "Invitation",
+    "invitation.lead": "You are invited to Paddock.",
+    "invitation.tenant": "Tenant",
+    "invitation.project": "Project",
+    "invitation.role": "Role",
+    "invitation.by": "By",
+    "invitation.note": "Note",
+    "invitation.role_ends": "Role ends",
+    "invitation.as": "You accept as",
+    "invitation.once": "The link works once: whoever accepts first has the role.",
+    "invitation.accept": "Accept",
+    "invitation.accepted": "You have accepted this invitation.",
+    "invitation.continue": "Continue",
+    "error.invitation.unknown": "There is no such invitation, or it is not good any more. Ask for a new link.",
+    "error.invitation.taken": "This invitation has been accepted by somebody else. If that was not you, tell whoever invited you.",
+    "error.invitation.void": "Whoever has invited you may not give this role any more. Ask for a new invitation.",
+}
+ZH = {
+    "invitation.title": "邀请",
+    "invitation.lead": "你被邀请加入 Paddock。",
+    "invitation.tenant": "租户",
+    "invitation.project": "项目",
+    "invitation.role": "角色",
+    "invitation.by": "邀请人",
+    "invitation.note": "备注",
+    "invitation.role_ends": "角色到期",
+    "invitation.as": "接受者身份",
+    "invitation.once": "链接只能使用一次：先接受者获得该角色。",
+    "invitation.accept": "接受",
+    "invitation.accepted": "你已接受此邀请。",
+    "invitation.continue": "继续",
+    "error.invitation.unknown": "邀请不存在或已失效。请重新索取链接。",
+    "error.invitation.taken": "此邀请已被其他人接受。如果不是你本人，请告知邀请人。",
+    "error.invitation.void": "邀请人已无权授予此角色。请重新索取邀请。",
+}
