@@ -13,7 +13,7 @@ from uuid import UUID
 from hub.core.access import AccessScope, Decision, Explanation, TokenScope
 from hub.federation.rights import PolicyRule, cluster_group, project_group, shared_group
 
-from .permissions import READ_VERBS, RESOURCES, WRITE_VERBS
+from .permissions import READ_VERBS, RESOURCES
 from .role_book import BUILT_IN, MemberRights, ResolvedRole, RoleBook
 
 FULL_SCOPE = TokenScope()
@@ -124,8 +124,12 @@ def permits_verb(scope: TokenScope, verb: str) -> bool:
 
 
 def reads_only(scope: TokenScope) -> bool:
-    """Whether the token changes nothing; inside member clusters it then counts as a viewer's."""
-    return scope.read_only or (scope.verbs is not None and not scope.verbs & WRITE_VERBS)
+    """Whether the token changes nothing; inside member clusters it then counts as a viewer's.
+
+    One that names a verb beside reading comes with its owner's groups there; the rest of what it leaves out is refused
+    before a request leaves for the member.
+    """
+    return scope.read_only or (scope.verbs is not None and scope.verbs <= READ_VERBS | {"proxy"})
 
 
 def decide(
@@ -173,10 +177,14 @@ def holds_permission(
 def member_rules(
     holdings: Holdings, token: TokenScope, scope: AccessScope, until: datetime.datetime | None
 ) -> tuple[list[PolicyRule], list[PolicyRule]]:
-    """What somebody has inside members, in the namespaces of the scope's projects and in the scope's whole clusters."""
+    """What somebody has inside members, in the namespaces of the scope's projects and in the scope's whole clusters.
+
+    With a token that names its verbs he has nothing there to give away: those are the hub's verbs, and not fit to tell which
+    of Kubernetes' rules they hold.
+    """
     in_projects: list[PolicyRule] = []
     in_clusters: list[PolicyRule] = []
-    if reads_only(token) or _narrowed(token, *PROXY, scope):
+    if token.read_only or token.verbs is not None or _narrowed(token, *PROXY, scope):
         return in_projects, in_clusters
     for held in holdings.over(scope):
         if PROXY in held.role.permissions and held.fact.holds_at(until):

@@ -114,6 +114,12 @@ def test_sec39_a_read_only_token_gives_no_view_that_its_owners_role_does_not_hav
         assert groups(binding, SHARED, TokenScope(read_only=True)) == []
 
 
+def test_a_token_that_names_one_more_verb_than_reading_comes_with_its_owner_s_groups() -> None:
+    """The rest of what it leaves out is refused by the stream server, verb by verb."""
+    verbs = frozenset({"get", "list", "proxy", "start"})
+    assert groups(ADMIN, GUEST, TokenScope(verbs=verbs)) == groups(ADMIN, GUEST)
+
+
 def test_a_token_without_the_verb_proxy_reaches_no_cluster() -> None:
     assert groups(ADMIN, GUEST, TokenScope(verbs=frozenset({"get", "list", "create"}))) == []
 
