@@ -4,7 +4,7 @@ The mixins speak HTTP: bodies, entity tags, idempotency, statuses and Location. 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import UUID
@@ -14,14 +14,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.core.access import HUB_SCOPE, AccessScope, visible_to
+from hub.core.access import HUB_SCOPE, AccessScope, verbs_on, visible_to
 from hub.core.errors import HubError, define
 from hub.core.models import Record
 from hub.federation.models import Cluster
 from hub.operations.models import Operation
 from hub.tenancy.models import Project, Tenant
 
-from .documents import Body, OperationShown, Shown, read_body
+from .documents import CAN, Body, OperationShown, Shown, read_body
 from .idempotency import KeyedRequest, answer_once
 from .json_body import pointer_to
 from .listing import Listing, envelope, read_parameters
@@ -55,12 +55,16 @@ class Made:
 
 
 class Shows(ResourceViewSet[RowT], wall=True):
-    """Rows have a document."""
+    """Rows have a document, and with it what the caller may do with each: ``can`` (see ``documents.CAN``)."""
 
     shown: ClassVar[type[Shown]]
 
+    def documents_of(self, rows: Sequence[Model]) -> list[dict[str, Any]]:
+        verbs = verbs_on(rows, self.actor)
+        return [{**self.shown.of(row).model_dump(mode="json"), CAN: sorted(verbs[row.pk])} for row in rows]
+
     def document_of(self, row: Model) -> dict[str, Any]:
-        return self.shown.of(row).model_dump(mode="json")
+        return self.documents_of([row])[0]
 
     def answer(self, made: Made, status: int) -> Response:
         """A written row as the database has it now."""
@@ -100,7 +104,7 @@ class Lists(Shows[RowT], wall=True):
 
     def list(self, request: Request) -> Response:
         page = self.listing.page(self.visible(), self.request.GET)
-        return Response(envelope([self.document_of(row) for row in page.rows], page.next))
+        return Response(envelope(self.documents_of(page.rows), page.next))
 
 
 class Gets(Shows[RowT], wall=True):
@@ -189,7 +193,9 @@ class Deletes(Shows[RowT], wall=True):
         if operation is None:
             return Response(status=204)
         headers = {"Location": location("operations", operation.pk)}
-        return Response(OperationShown.of(operation).model_dump(mode="json"), status=202, headers=headers)
+        verbs = verbs_on([operation], self.actor)[operation.pk]
+        document = {**OperationShown.of(operation).model_dump(mode="json"), CAN: sorted(verbs)}
+        return Response(document, status=202, headers=headers)
 
 
 Handler = Callable[..., Response]

@@ -50,6 +50,13 @@ _TYPES: Mapping[str, str] = {
     "model": "object",
     "mapping": "object",
 }
+CAN = "can"
+CAN_MEANS = (
+    "What the caller may do with this object, by the verbs of its kind: his roles, narrowed by his token. `list` and `create` "
+    "are about others like it in the same place."
+)
+"""Every object is shown with this member; the wall adds it (TEN14)."""
+
 _PLAIN = (str, int, float, bool)
 _KEY_MARK = "[key]"
 

@@ -16,7 +16,7 @@ from drf_spectacular.settings import patched_settings
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
 
-from .documents import OperationShown, ProblemShown
+from .documents import CAN, CAN_MEANS, OperationShown, ProblemShown
 from .listing import DEFAULT_LIMIT, LARGEST_LIMIT, Listing
 from .problems import PROBLEM_TYPE
 
@@ -157,15 +157,15 @@ class HubSchema(AutoSchema):
         if self.action == "list":
             return "200", self._ref(view.shown) if self.exports else self._envelope()
         if self.action == "create":
-            return "202" if view.starts_work else "201", self._ref(view.created or view.shown)
+            return "202" if view.starts_work else "201", self._row(view.created or view.shown)
         if self.action == "partial_update":
-            return "202" if view.update_starts_work else "200", self._ref(view.shown)
+            return "202" if view.update_starts_work else "200", self._row(view.shown)
         if self.action == "destroy":
             if view.delete_shows_row:
-                return "202", self._ref(view.shown)
-            return ("202", self._ref(OperationShown)) if view.delete_starts_work else ("204", None)
+                return "202", self._row(view.shown)
+            return ("202", self._row(OperationShown)) if view.delete_starts_work else ("204", None)
         if self.action == "retrieve":
-            return "200", self._ref(view.shown)
+            return "200", self._row(view.shown)
         return ("204", None) if self.handler.shown is None else ("201", self._ref(self.handler.shown))
 
     def _answer(self, schema: dict[str, Any] | None) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class HubSchema(AutoSchema):
     def _envelope(self) -> dict[str, Any]:
         shown = self.leaf.shown
         members = {
-            "items": {"type": "array", "items": self._ref(shown)},
+            "items": {"type": "array", "items": self._row(shown)},
             "continue": {"type": ["string", "null"], "description": "For the next page; null at the end"},
         }
         schema = {"type": "object", "properties": members, "required": list(members)}
@@ -210,6 +210,13 @@ class HubSchema(AutoSchema):
     def _ref(self, document: Any) -> dict[str, Any]:
         reference: dict[str, Any] = self.resolve_serializer(document, "response").ref
         return reference
+
+    def _row(self, document: Any) -> dict[str, Any]:
+        """A document that the wall gives ``can``, where the view is one of rows."""
+        if hasattr(self.leaf, "rows"):
+            members = self.resolve_serializer(document, "response").schema["properties"]
+            members[CAN] = {"type": "array", "items": _TEXT, "description": CAN_MEANS}
+        return self._ref(document)
 
     def _path(self) -> list[OpenApiParameter]:
         return [OpenApiParameter("id", _ID, "path")] if "{id}" in self.path else []
