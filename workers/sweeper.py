@@ -18,7 +18,7 @@ from hub.core.access import SYSTEM
 from hub.core.errors import HubError
 from hub.core.models import hub_identity
 from hub.federation.models import ProjectNamespace
-from hub.provisioning.drivers import CLUSTER_KINDS, open_driver
+from hub.provisioning.drivers import CLUSTER_KINDS, open_machine_driver
 from hub.provisioning.models import Machine
 from node_driver.base import NodeDriver
 from node_driver.errors import DriverError
@@ -58,7 +58,7 @@ class Sweeper:
                 if kind != namespace.cluster.kind:
                     continue
                 try:
-                    driver = open_driver(name, namespace.cluster)
+                    driver = open_machine_driver(name, namespace)
                     views = driver.list_owned(namespace.name, hub_id)
                 except (DriverError, HubError) as error:
                     log.info("sweep_skipped", namespace=namespace.name, reason=str(error))

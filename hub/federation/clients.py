@@ -1,7 +1,8 @@
 """Clients of member clusters: whose credentials are used for what, and one warm client per cluster and process.
 
-The hub's own account does all work (``client_for``). The two other identities are for ``registration`` alone: the
-enrolment credential that somebody pasted, and the renewal token. A fenced cluster gives no client, so no reconciler
+The hub's own account does all work (``client_for``) but that on machines: they have an account in each project's
+namespace (``machine_client_for``). The two other identities are for ``registration`` alone: the enrolment credential that
+somebody pasted, and the renewal token. A fenced cluster gives no client, so no reconciler
 can write to it by mistake (FLT-25, FLT-40).
 """
 
@@ -10,6 +11,8 @@ import json
 import threading
 from functools import lru_cache
 from uuid import UUID
+
+from django.utils import timezone
 
 from hub.core.conditions import condition, is_true
 from hub.core.environment import environment
@@ -20,23 +23,29 @@ from kube.credentials import Credentials
 from kube.guard import AddressGuard
 from kube.kubeconfig import parse_kubeconfig
 
-from .conditions import FENCED, NOT_REGISTERED
-from .models import Cluster
+from .conditions import FENCED, NO_MACHINE_ACCOUNT, NOT_REGISTERED
+from .models import Cluster, ProjectNamespace
+from .rights import CLUSTER_VIEWER, cluster_group
 
 TIMEOUT = 10.0
+VIEWER = "paddock:hub"
+"""As whom the hub looks at what only viewers of a cluster may read."""
 
 define("cluster.unavailable", 503, "The cluster cannot be used now")
 
 
 class ClusterUnavailable(HubError):
-    """There is no client for this cluster now; ``reason`` is NotRegistered or a reason of condition Fenced."""
+    """There is no client for this cluster now; ``reason`` is NotRegistered, NoMachineAccount, a reason of condition Fenced,
+    or what went wrong on the way there.
+    """
 
     def __init__(self, cluster: Cluster, reason: str) -> None:
         super().__init__("cluster.unavailable", cluster=cluster.name, reason=reason)
         self.reason = reason
 
 
-_Key = tuple[UUID, float]
+# Cluster, whose account (the cluster's own id, or a project namespace's), and timeout.
+_Key = tuple[UUID, UUID, float]
 _clients: dict[_Key, tuple[str, KubeClient]] = {}
 _lock = threading.Lock()
 
@@ -75,6 +84,14 @@ def enrolment_credentials(cluster: Cluster) -> Credentials:
     raise ClusterUnavailable(cluster, NOT_REGISTERED)
 
 
+def machine_credentials(namespace: ProjectNamespace) -> Credentials:
+    """The account that makes machines in this namespace. Raises ClusterUnavailable while it has no token that is good."""
+    expires_at = namespace.machine_token_expires_at
+    if not namespace.machine_token or expires_at is None or expires_at <= timezone.now():
+        raise ClusterUnavailable(namespace.cluster, NO_MACHINE_ACCOUNT)
+    return _credentials(namespace.cluster, token=namespace.machine_token.reveal())
+
+
 def check_not_fenced(cluster: Cluster) -> None:
     """Raises ClusterUnavailable when the hub must not write there."""
     if is_true(cluster, FENCED):
@@ -93,19 +110,27 @@ def client_for(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
 
 def probing_client(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
     """As ``client_for``, also for a fenced cluster: only to look whether it still has to be."""
-    credentials = credentials_of(cluster)
-    key, fingerprint = (cluster.pk, timeout), _fingerprint(credentials)
-    with _lock:
-        kept = _clients.get(key)
-        if kept is not None and kept[0] == fingerprint:
-            return kept[1]
-    client = KubeClient(credentials, guard=guard(), timeout=timeout)
-    with _lock:
-        replaced = _clients.get(key)
-        _clients[key] = (fingerprint, client)
-    if replaced is not None:
-        replaced[1].close()
-    return client
+    return _warm_client(cluster.pk, cluster.pk, credentials_of(cluster), timeout)
+
+
+def machine_client_for(namespace: ProjectNamespace, *, timeout: float = TIMEOUT) -> KubeClient:
+    """The client of the machines' account in the namespace, kept warm like the hub's own. Raises as ``client_for``."""
+    check_not_fenced(namespace.cluster)
+    return _warm_client(namespace.cluster_id, namespace.pk, machine_credentials(namespace), timeout)
+
+
+def viewing_client(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
+    """A new client that reads what a viewer of the cluster may, and no Secret; the caller closes it.
+
+    For what the hub's own account has no right to, and needs none. Raises as ``client_for``.
+    """
+    check_not_fenced(cluster)
+    groups = [cluster_group(cluster.pk, CLUSTER_VIEWER)]
+    if not set(groups) <= set(cluster.groups):
+        raise ClusterUnavailable(cluster, NOT_REGISTERED)
+    return KubeClient(
+        credentials_of(cluster), guard=guard(), timeout=timeout, impersonate_user=VIEWER, impersonate_groups=groups
+    )
 
 
 def async_client_for(cluster: Cluster, *, timeout: float = TIMEOUT) -> AsyncKubeClient:
@@ -121,6 +146,21 @@ def forget_clients(cluster_id: UUID) -> None:
         closing = [_clients.pop(key)[1] for key in keys]
     for client in closing:
         client.close()
+
+
+def _warm_client(cluster_id: UUID, account_id: UUID, credentials: Credentials, timeout: float) -> KubeClient:
+    key, fingerprint = (cluster_id, account_id, timeout), _fingerprint(credentials)
+    with _lock:
+        kept = _clients.get(key)
+        if kept is not None and kept[0] == fingerprint:
+            return kept[1]
+    client = KubeClient(credentials, guard=guard(), timeout=timeout)
+    with _lock:
+        replaced = _clients.get(key)
+        _clients[key] = (fingerprint, client)
+    if replaced is not None:
+        replaced[1].close()
+    return client
 
 
 def _credentials(

@@ -1,6 +1,7 @@
 """The hub's objects in a member cluster, written and taken away; its tokens, asked for. No database.
 
-What the objects are is in ``rights``; when they are written, and where tokens are kept, is the cluster reconciler's.
+What the objects are is in ``member_objects``; when they are written, and where tokens are kept, is the reconcilers'.
+What is kept up after the registration is ``member_access``'s and ``namespace_access``'s.
 """
 
 import time
@@ -16,7 +17,9 @@ from kube.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFIG_MAPS,
+    LIMIT_RANGES,
     NAMESPACES,
+    RESOURCE_QUOTAS,
     ROLE_BINDINGS,
     ROLES,
     SERVICE_ACCOUNTS,
@@ -24,11 +27,12 @@ from kube.resources import (
     Resource,
 )
 
-from . import rights
+from . import member_objects, rights
 from .checks import CheckFailed
-from .rights import HUB_ACCOUNT, HUB_NAMESPACE, RENEWAL_ACCOUNT, HubMark, Review
+from .rights import HUB_ACCOUNT, HUB_NAMESPACE, MACHINE_ACCOUNT, RENEWAL_ACCOUNT, HubMark, Review
 
 ACCESS_SECONDS = 3600
+MACHINE_SECONDS = 3600
 RENEWAL_SECONDS = 30 * 86400
 ATTEMPTS = 4
 PAUSE = 0.05
@@ -40,6 +44,8 @@ RESOURCE_OF_KIND: Mapping[str, Resource] = {
     for resource in (
         NAMESPACES,
         CONFIG_MAPS,
+        RESOURCE_QUOTAS,
+        LIMIT_RANGES,
         SERVICE_ACCOUNTS,
         ROLES,
         ROLE_BINDINGS,
@@ -68,6 +74,11 @@ def apply_object(client: KubeClient, obj: Object) -> Object:
     return _patiently(lambda: client.apply(RESOURCE_OF_KIND[obj["kind"]], obj))
 
 
+def is_ours(obj: Object, mark: HubMark) -> bool:
+    """Whether the object carries this hub's mark."""
+    return (obj["metadata"].get("labels") or {}).get(rights.HUB_ID_LABEL) == str(mark.hub_id)
+
+
 def check_enrolment_rights(client: KubeClient) -> None:
     """Raises CheckFailed when the enrolment credential may not write the hub's objects; KubeError."""
     missing = missing_rights(client, rights.registration_reviews())
@@ -76,23 +87,23 @@ def check_enrolment_rights(client: KubeClient) -> None:
 
 
 def register(client: KubeClient, mark: HubMark, kind: str, cluster_id: UUID, groups: Iterable[str]) -> None:
-    """Writes the hub's namespace, mark, accounts, roles and bindings; again and again with the same result.
+    """Writes the hub's namespace, mark, accounts, and their roles and bindings; again and again with the same result.
 
     ``client`` holds the enrolment credential. Raises CheckFailed when it may not grant the rights, else KubeError.
     """
     try:
-        namespace = apply_object(client, rights.build_hub_namespace(mark))
-        apply_object(client, rights.build_owner_config_map(mark, cluster_id))
-        for obj in rights.build_registration(mark, kind, cluster_id, groups, namespace["metadata"]["uid"]):
+        namespace = apply_object(client, member_objects.build_hub_namespace(mark))
+        apply_object(client, member_objects.build_owner_config_map(mark, cluster_id))
+        for obj in member_objects.build_registration(mark, kind, groups, namespace["metadata"]["uid"]):
             apply_object(client, obj)
     except Forbidden as error:
         raise CheckFailed("registration", error.message, _NOT_ADMIN) from error
 
 
-def request_token(client: KubeClient, account: str, seconds: int) -> IssuedToken:
+def request_token(client: KubeClient, account: str, seconds: int, namespace: str = HUB_NAMESPACE) -> IssuedToken:
     """A new token of one of the hub's accounts. The server may shorten its life. Raises KubeError."""
     now = datetime.now(UTC)
-    text, expires_at = _patiently(lambda: client.request_token(HUB_NAMESPACE, account, seconds))
+    text, expires_at = _patiently(lambda: client.request_token(namespace, account, seconds))
     return IssuedToken(text, expires_at, now + (expires_at - now) / 2)
 
 
@@ -104,44 +115,52 @@ def request_renewal_token(client: KubeClient) -> IssuedToken:
     return request_token(client, RENEWAL_ACCOUNT, RENEWAL_SECONDS)
 
 
+def request_machine_token(client: KubeClient, namespace: str) -> IssuedToken:
+    return request_token(client, MACHINE_ACCOUNT, MACHINE_SECONDS, namespace)
+
+
 def missing_rights(client: KubeClient, reviews: Iterable[Review]) -> list[Review]:
     """Those of the reviews that the member denies to the client. Raises KubeError."""
     return [review for review in reviews if not _is_allowed(client, review)]
 
 
-def apply_groups(client: KubeClient, mark: HubMark, groups: Iterable[str]) -> None:
-    """Lets the hub impersonate exactly these groups. Raises KubeError."""
-    namespace = client.get(NAMESPACES, HUB_NAMESPACE)
-    apply_object(client, rights.build_impersonation_role(mark, groups, namespace["metadata"]["uid"]))
-
-
 def raise_epoch(client: KubeClient, mark: HubMark, cluster_id: UUID) -> None:
     """Writes this hub's epoch into its mark, so that an older copy stops. Raises KubeError."""
-    apply_object(client, rights.build_owner_config_map(mark, cluster_id))
+    apply_object(client, member_objects.build_owner_config_map(mark, cluster_id))
 
 
-def unregister(client: KubeClient, mark: HubMark) -> list[str]:
+def unregister(client: KubeClient, mark: HubMark, shared_namespace: str = "") -> list[str]:
     """Takes the hub's objects away, the rights of people first; the names of what is still there, empty when done.
 
     The namespace goes last and takes the rest with it, the hub's own account too: after that the member answers
-    Unauthorized or Forbidden. Objects of another hub are left alone. Raises KubeError.
+    Unauthorized or Forbidden. The shared namespace stays, because disks may be made of the images in it; its marks stay,
+    so that it is known again. Objects of another hub are left alone. Raises KubeError.
     """
-    doomed = [
-        *((CLUSTER_ROLE_BINDINGS, f"paddock-cluster-{role}") for role in rights.CLUSTER_MEMBER_ROLES),
-        *((CLUSTER_ROLES, name) for name in (rights.CLUSTER_VIEWER_ROLE, *rights.PROJECT_MEMBER_ROLES.values())),
-        (CLUSTER_ROLES, rights.MACHINE_ROLE),
-        (NAMESPACES, HUB_NAMESPACE),
+    kept = {CLUSTER_ROLE_BINDINGS: rights.OWN_CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES: rights.OWN_CLUSTER_ROLES}
+    doomed: list[tuple[Resource, str, str | None]] = [
+        (resource, obj["metadata"]["name"], None)
+        for resource, own in kept.items()
+        for obj in client.list(resource, label_selector=mark.selector)
+        if obj["metadata"]["name"] not in own
     ]
-    return [f"{resource.kind} {name}" for resource, name in doomed if not _is_gone(client, resource, name, mark)]
+    if shared_namespace:
+        doomed.append((ROLE_BINDINGS, rights.SHARED_ROLE, shared_namespace))
+    doomed += [(CLUSTER_ROLES, name, None) for name in (rights.MACHINE_ROLE, rights.NAMESPACE_ROLE, rights.SHARED_ROLE)]
+    doomed.append((NAMESPACES, HUB_NAMESPACE, None))
+    return [
+        f"{resource.kind} {name}"
+        for resource, name, namespace in doomed
+        if not _is_gone(client, resource, name, namespace, mark)
+    ]
 
 
-def _is_gone(client: KubeClient, resource: Resource, name: str, mark: HubMark) -> bool:
+def _is_gone(client: KubeClient, resource: Resource, name: str, namespace: str | None, mark: HubMark) -> bool:
     """Deletes an object of this hub; whether it is gone already (or was never ours)."""
-    found = client.find(resource, name)
-    if found is None or found["metadata"].get("labels", {}).get(rights.HUB_ID_LABEL) != str(mark.hub_id):
+    found = client.find(resource, name, namespace)
+    if found is None or not is_ours(found, mark):
         return True
     if "deletionTimestamp" not in found["metadata"]:
-        client.delete(resource, name, uid=found["metadata"]["uid"])
+        client.delete(resource, name, namespace, uid=found["metadata"]["uid"])
     return False
 
 

@@ -1,22 +1,29 @@
-"""What the hub writes into a member cluster, and the rights it takes there: the written list, as pure builders.
+"""What may be done in a member cluster: by the hub's accounts there, and by people. The written list, as pure data.
 
 The hub is not cluster-admin in a member. Its account ``paddock-system/paddock-hub`` may do what ``HUB_RULES`` say
-anywhere, and what ``MACHINE_RULES`` say in the namespaces of projects only, through a RoleBinding in each of them.
-Two of its rights are wide and cannot be made narrower in Kubernetes' RBAC:
+anywhere, and what ``NAMESPACE_RULES`` say in the namespaces of projects only, through a RoleBinding in each of them.
+Machines are made by another account, ``paddock-machines`` of the project's namespace, with ``MACHINE_RULES`` in it alone.
+Two of the hub's rights are wide and cannot be made narrower in Kubernetes' RBAC:
 
 * ``impersonate`` on users: RBAC has no prefix match, so the account could act as any user of the member. It is limited
   to the listed names for groups, which is where all rights of Paddock's users come from.
-* ``patch`` and ``escalate`` on the one ClusterRole that holds that list of groups, so that the list follows the
-  projects without a new kubeconfig being pasted each time.
+* ``patch`` and ``escalate`` on the one ClusterRole that holds what follows the projects (``reconciled_rules``), so that it
+  needs no new kubeconfig each time.
 
 Whoever holds the account's token should therefore be thought of as able to administer the member; that is why it lives
 one hour, is sealed at rest and never leaves the hub. Everything else here is least rights, readable with
 ``kubectl describe clusterrole paddock-hub``.
 
-Applying these objects, and when, is the cluster reconciler's; who is in which group is ``hub.access``'s.
+The ClusterRoles of the roles in use are created, changed, bound and deleted by name: an API server authorizes server-side
+apply with the name in the path for ``create`` too, and asks for ``escalate`` and ``bind`` with the role's name (tested on
+a real one). So the account has no right on any ClusterRole or ClusterRoleBinding that is not in one of these lists, but
+to list them, without which a stray could not be found.
+
+The objects are built in ``member_objects``; applying them, and when, is the reconcilers'; which roles are in use and who is
+in which group is ``hub.access``'s.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,16 +33,22 @@ Object = dict[str, Any]
 HUB_NAMESPACE = "paddock-system"
 HUB_ACCOUNT = "paddock-hub"
 RENEWAL_ACCOUNT = "paddock-renewal"
+MACHINE_ACCOUNT = "paddock-machines"
 HUB_ROLE = "paddock-hub"
 IMPERSONATION_ROLE = "paddock-hub-impersonation"
+NAMESPACE_ROLE = "paddock-hub-namespace"
 MACHINE_ROLE = "paddock-machine-driver"
 RENEWAL_ROLE = "paddock-renewal"
+SHARED_ROLE = "paddock-shared-reader"
+MEMBER_ROLE_PREFIX = "paddock-role-"
 OWNER_CONFIG_MAP = "paddock-hub-owner"
-CLUSTER_VIEWER_ROLE = "paddock-cluster-viewer"
+QUOTA = "paddock"
 
-# The member's ClusterRole that each last part of a group stands for.
-CLUSTER_MEMBER_ROLES: Mapping[str, str] = {"admin": "cluster-admin", "viewer": CLUSTER_VIEWER_ROLE}
-PROJECT_MEMBER_ROLES: Mapping[str, str] = {"admin": "paddock-project-admin", "viewer": "paddock-project-viewer"}
+CLUSTER_VIEWER = "cluster-viewer"
+"""The role that a read-only token is worth in a whole cluster; always in use."""
+
+CLUSTER_MEMBER = "member"
+"""The last part of the group of everybody who may reach a cluster at all; no role has this key."""
 
 RBAC = "rbac.authorization.k8s.io"
 READ = ("get", "list", "watch")
@@ -51,15 +64,21 @@ PROJECT_ID_LABEL = "paddock.io/project-id"
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """One rule of Kubernetes' RBAC; ``names`` empty means every object of the resources."""
+    """One rule of Kubernetes' RBAC; ``names`` empty means every object of the resources.
+
+    ``urls`` are paths outside the API's resources (``/metrics``, ``*`` for all); such a rule names no resources.
+    """
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
 
     def render(self) -> Object:
         """The rule as a ClusterRole carries it."""
+        if self.urls:
+            return {"nonResourceURLs": list(self.urls), "verbs": list(self.verbs)}
         rule: Object = {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
         return rule | ({"resourceNames": list(self.names)} if self.names else {})
 
@@ -76,31 +95,23 @@ class Review:
 
     def __str__(self) -> str:
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        return f"{self.verb} {resource}{'.' + self.group if self.group else ''}"
+        named = f" {self.name}" if self.name else ""
+        return f"{self.verb} {resource}{'.' + self.group if self.group else ''}{named}"
 
 
-_OWN_CLUSTER_ROLES = (
-    HUB_ROLE,
-    IMPERSONATION_ROLE,
-    MACHINE_ROLE,
-    CLUSTER_VIEWER_ROLE,
-    *PROJECT_MEMBER_ROLES.values(),
-)
-_OWN_CLUSTER_ROLE_BINDINGS = (
-    HUB_ROLE,
-    IMPERSONATION_ROLE,
-    *(f"paddock-cluster-{role}" for role in CLUSTER_MEMBER_ROLES),
-)
+OWN_CLUSTER_ROLES = (HUB_ROLE, IMPERSONATION_ROLE, NAMESPACE_ROLE, MACHINE_ROLE, SHARED_ROLE)
+OWN_CLUSTER_ROLE_BINDINGS = (HUB_ROLE, IMPERSONATION_ROLE)
 
 # Rights in every member, on all namespaces.
 HUB_RULES: tuple[PolicyRule, ...] = (
     PolicyRule("", ("namespaces",), ("get", "list", "watch", "create", "patch", "delete")),
     PolicyRule("", ("nodes", "events", "resourcequotas"), READ),
     PolicyRule(RBAC, ("rolebindings",), ("get", "list", "watch", "create", "patch", "delete")),
-    PolicyRule(RBAC, ("clusterroles",), ("bind",), (MACHINE_ROLE, *PROJECT_MEMBER_ROLES.values())),
-    PolicyRule(RBAC, ("clusterroles",), ("get", "delete"), _OWN_CLUSTER_ROLES),
+    PolicyRule(RBAC, ("clusterroles", "clusterrolebindings"), ("list",)),
+    PolicyRule(RBAC, ("clusterroles",), ("bind",), (NAMESPACE_ROLE, MACHINE_ROLE, SHARED_ROLE)),
+    PolicyRule(RBAC, ("clusterroles",), ("get", "delete"), OWN_CLUSTER_ROLES),
     PolicyRule(RBAC, ("clusterroles",), ("patch", "escalate"), (IMPERSONATION_ROLE,)),
-    PolicyRule(RBAC, ("clusterrolebindings",), ("get", "delete"), _OWN_CLUSTER_ROLE_BINDINGS),
+    PolicyRule(RBAC, ("clusterrolebindings",), ("get", "delete"), OWN_CLUSTER_ROLE_BINDINGS),
 )
 
 # Added on a Harvester cluster: what the watcher follows, and what orders are checked against wherever it lies.
@@ -111,7 +122,16 @@ HARVESTER_RULES: tuple[PolicyRule, ...] = (
     PolicyRule("storage.k8s.io", ("storageclasses",), READ),
 )
 
-# What the node driver does, in the namespaces of projects only.
+# Added for the hub's account in the namespaces of projects: the machines' account there with its tokens, and the quota.
+NAMESPACE_RULES: tuple[PolicyRule, ...] = (
+    PolicyRule("", ("serviceaccounts",), ("get", "create", "patch", "delete"), (MACHINE_ACCOUNT,)),
+    PolicyRule("", ("serviceaccounts/token",), ("create",), (MACHINE_ACCOUNT,)),
+    PolicyRule("", ("resourcequotas", "limitranges"), ("get", "list", "delete")),
+    PolicyRule("", ("resourcequotas", "limitranges"), ("create", "patch"), (QUOTA,)),
+    PolicyRule("kubevirt.io", ("virtualmachineinstancemigrations",), ("list",)),
+)
+
+# What the node driver does, as the machines' account of a project's namespace and nowhere else.
 MACHINE_RULES: tuple[PolicyRule, ...] = (
     PolicyRule("kubevirt.io", ("virtualmachines",), EDIT),
     PolicyRule("kubevirt.io", ("virtualmachineinstances",), READ),
@@ -126,65 +146,37 @@ MACHINE_RULES: tuple[PolicyRule, ...] = (
     PolicyRule("cdi.kubevirt.io", ("datavolumes",), ("get", "list", "watch", "delete")),
 )
 
-_WORKLOAD_GROUPS = ("apps", "autoscaling", "batch", "discovery.k8s.io", "networking.k8s.io", "policy")
-_MACHINE_GROUPS = ("kubevirt.io", "cdi.kubevirt.io", "snapshot.storage.k8s.io")
-_HARVESTER_OBJECTS = (
-    "keypairs",
-    "virtualmachinebackups",
-    "virtualmachineimages",
-    "virtualmachinerestores",
-    "virtualmachinetemplates",
-    "virtualmachinetemplateversions",
-)
-_PLAIN_OBJECTS = ("configmaps", "endpoints", "persistentvolumeclaims", "pods", "services", "serviceaccounts")
-_POWER_ACTIONS = ("start", "stop", "restart", "migrate", "addvolume", "removevolume")
-_CONSOLES = ("console", "vnc", "portforward", "guestosinfo", "userlist", "filesystemlist")
-
-# Reading in a project's namespaces: no Secrets, and nothing that opens a session (those are GETs too).
-PROJECT_VIEWER_RULES: tuple[PolicyRule, ...] = (
+# What everybody who may reach a cluster reads in its shared namespace: what machines are made of, and no Secrets.
+SHARED_RULES: tuple[PolicyRule, ...] = (
     PolicyRule("", ("namespaces",), ("get",)),
-    PolicyRule("", (*_PLAIN_OBJECTS, "pods/log", "pods/status", "events", "limitranges", "resourcequotas"), READ),
-    *(PolicyRule(group, ("*",), READ) for group in (*_WORKLOAD_GROUPS, *_MACHINE_GROUPS)),
-    PolicyRule("harvesterhci.io", _HARVESTER_OBJECTS, READ),
-    PolicyRule("loadbalancer.harvesterhci.io", ("loadbalancers",), READ),
-    PolicyRule("k8s.cni.cncf.io", ("network-attachment-definitions",), READ),
-    PolicyRule("metrics.k8s.io", ("pods",), READ),
-)
-
-# Working in a project's namespaces. Roles, quotas and networks stay with the hub and the platform team.
-PROJECT_ADMIN_RULES: tuple[PolicyRule, ...] = (
-    *PROJECT_VIEWER_RULES,
-    PolicyRule("", (*_PLAIN_OBJECTS, "secrets"), EDIT),
-    PolicyRule("", ("pods/exec", "pods/attach", "pods/portforward", "pods/eviction"), ("get", "create")),
-    *(PolicyRule(group, ("*",), EDIT) for group in (*_WORKLOAD_GROUPS, *_MACHINE_GROUPS)),
-    PolicyRule("harvesterhci.io", _HARVESTER_OBJECTS, EDIT),
-    PolicyRule("loadbalancer.harvesterhci.io", ("loadbalancers",), EDIT),
-    PolicyRule("subresources.kubevirt.io", tuple(f"virtualmachines/{a}" for a in _POWER_ACTIONS), ("update",)),
+    PolicyRule("", ("configmaps",), READ),
     PolicyRule(
-        "subresources.kubevirt.io", ("virtualmachineinstances/pause", "virtualmachineinstances/unpause"), ("update",)
+        "harvesterhci.io",
+        ("virtualmachineimages", "virtualmachinetemplates", "virtualmachinetemplateversions"),
+        READ,
     ),
-    PolicyRule("subresources.kubevirt.io", tuple(f"virtualmachineinstances/{c}" for c in _CONSOLES), ("get",)),
-)
-
-# Reading a whole cluster, Secrets left out.
-CLUSTER_VIEWER_RULES: tuple[PolicyRule, ...] = (
-    *PROJECT_VIEWER_RULES,
-    PolicyRule("", ("namespaces", "nodes", "persistentvolumes", "replicationcontrollers"), READ),
-    PolicyRule("storage.k8s.io", ("*",), READ),
-    PolicyRule(RBAC, ("*",), READ),
-    PolicyRule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
-    PolicyRule("metrics.k8s.io", ("nodes",), READ),
+    PolicyRule("k8s.cni.cncf.io", ("network-attachment-definitions",), READ),
 )
 
 
-def cluster_group(cluster_id: UUID, member_role: str) -> str:
-    """The group that holds ``member_role`` ("admin", "viewer") in one whole cluster."""
-    return f"paddock:cluster:{cluster_id}:{member_role}"
+def cluster_group(cluster_id: UUID, key: str) -> str:
+    """The group that holds the role ``key`` in one whole cluster."""
+    return f"paddock:cluster:{cluster_id}:{key}"
 
 
-def project_group(project_id: UUID, member_role: str) -> str:
-    """The group that holds ``member_role`` in the namespaces of one project."""
-    return f"paddock:project:{project_id}:{member_role}"
+def shared_group(cluster_id: UUID) -> str:
+    """The group of everybody who may reach the cluster; it reads the shared namespace."""
+    return cluster_group(cluster_id, CLUSTER_MEMBER)
+
+
+def project_group(project_id: UUID, key: str) -> str:
+    """The group that holds the role ``key`` in the namespaces of one project."""
+    return f"paddock:project:{project_id}:{key}"
+
+
+def member_role(key: str) -> str:
+    """The ClusterRole that a role stands for in members; ``key`` is a built-in role's name or a custom one's id."""
+    return f"{MEMBER_ROLE_PREFIX}{key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +190,46 @@ class HubMark:
         """The labels common to all objects of this hub."""
         return {HUB_ID_LABEL: str(self.hub_id), HUB_EPOCH_LABEL: str(self.epoch)}
 
+    @property
+    def selector(self) -> str:
+        """The label selector of this hub's objects."""
+        return f"{HUB_ID_LABEL}={self.hub_id}"
+
 
 def hub_rules(kind: str) -> tuple[PolicyRule, ...]:
-    """The hub's rights on all namespaces of a member of this kind ("harvester", "kubernetes")."""
+    """The rules of the hub's account in a cluster of this kind."""
     return HUB_RULES + (HARVESTER_RULES if kind == "harvester" else ())
 
 
+def reconciled_rules(
+    groups: Iterable[str], role_keys: Iterable[str] = (), doomed: Collection[str] = ()
+) -> tuple[PolicyRule, ...]:
+    """What follows the projects: the groups the hub may send, the roles it keeps, the strays it is about to delete.
+
+    ``impersonate`` on users, and on exactly these groups. No group, role or stray at all is written as no rule, because an
+    empty list of names would mean any.
+    """
+    names, roles = tuple(sorted(set(groups))), tuple(sorted(map(member_role, role_keys)))
+    rules = [PolicyRule("", ("users",), ("impersonate",))]
+    if names:
+        rules.append(PolicyRule("", ("groups",), ("impersonate",), names))
+    if roles:
+        verbs = ("get", "create", "patch", "delete")
+        rules.append(PolicyRule(RBAC, ("clusterroles",), (*verbs, "bind", "escalate"), roles))
+        rules.append(PolicyRule(RBAC, ("clusterrolebindings",), verbs, roles))
+    if doomed:
+        rules.append(PolicyRule(RBAC, ("clusterroles", "clusterrolebindings"), ("delete",), tuple(sorted(doomed))))
+    return tuple(rules)
+
+
 def required_reviews(kind: str) -> list[Review]:
-    """The rights to ask a member about, one review each, in the order of the list."""
+    """The rights to ask a member about, one review for each name, in the order of the list."""
     return [
-        Review(verb, rule.group, resource, name=rule.names[0] if rule.names else None)
-        for rule in (*hub_rules(kind), *impersonation_rules(()))
+        Review(verb, rule.group, resource, name=name)
+        for rule in (*hub_rules(kind), *reconciled_rules(()))
         for resource in rule.resources
         for verb in rule.verbs
+        for name in (rule.names or (None,))
     ]
 
 
@@ -226,167 +245,3 @@ def registration_reviews() -> list[Review]:
         Review("create", RBAC, "roles"),
         Review("create", RBAC, "rolebindings"),
     ]
-
-
-def impersonation_rules(groups: Iterable[str]) -> tuple[PolicyRule, ...]:
-    """``impersonate`` on users, and on exactly these groups. No group at all is written as no rule, not as any group."""
-    names = tuple(sorted(set(groups)))
-    on_groups = (PolicyRule("", ("groups",), ("impersonate",), names),) if names else ()
-    return (PolicyRule("", ("users",), ("impersonate",)), *on_groups)
-
-
-def build_hub_namespace(mark: HubMark) -> Object:
-    """The namespace of the hub's own objects; everything cluster-scoped is owned by it and goes when it goes."""
-    return _object("v1", "Namespace", HUB_NAMESPACE, mark)
-
-
-def build_owner_config_map(mark: HubMark, cluster_id: UUID) -> Object:
-    """Says which hub owns the member; a hub that finds another id, or a higher epoch, must not write (FLT-40)."""
-    data = {"hubId": str(mark.hub_id), "epoch": str(mark.epoch), "clusterId": str(cluster_id)}
-    return _object("v1", "ConfigMap", OWNER_CONFIG_MAP, mark, HUB_NAMESPACE) | {"data": data}
-
-
-def build_impersonation_role(mark: HubMark, groups: Iterable[str], owner_uid: str) -> Object:
-    """The ClusterRole with the list of groups that the proxy may send."""
-    return _cluster_role(IMPERSONATION_ROLE, impersonation_rules(groups), mark, owner_uid)
-
-
-def build_registration(
-    mark: HubMark, kind: str, cluster_id: UUID, groups: Iterable[str], owner_uid: str
-) -> list[Object]:
-    """Everything beside the namespace and the owner ConfigMap, in the order to apply; ``owner_uid`` is the namespace's."""
-    account, renewal = _account_subject(HUB_ACCOUNT), _account_subject(RENEWAL_ACCOUNT)
-    tokens = PolicyRule("", ("serviceaccounts/token",), ("create",), (HUB_ACCOUNT, RENEWAL_ACCOUNT))
-    own_map = PolicyRule("", ("configmaps",), ("get", "patch"), (OWNER_CONFIG_MAP,))
-    new_map = PolicyRule("", ("configmaps",), ("create",))  # creating cannot be limited to a name
-    return [
-        _object("v1", "ServiceAccount", HUB_ACCOUNT, mark, HUB_NAMESPACE),
-        _object("v1", "ServiceAccount", RENEWAL_ACCOUNT, mark, HUB_NAMESPACE),
-        _cluster_role(HUB_ROLE, hub_rules(kind), mark, owner_uid),
-        build_impersonation_role(mark, groups, owner_uid),
-        *([_cluster_role(MACHINE_ROLE, MACHINE_RULES, mark, owner_uid)] if kind == "harvester" else []),
-        _cluster_role(CLUSTER_VIEWER_ROLE, CLUSTER_VIEWER_RULES, mark, owner_uid),
-        _cluster_role(PROJECT_MEMBER_ROLES["admin"], PROJECT_ADMIN_RULES, mark, owner_uid),
-        _cluster_role(PROJECT_MEMBER_ROLES["viewer"], PROJECT_VIEWER_RULES, mark, owner_uid),
-        _role(HUB_ROLE, (tokens, own_map, new_map), mark),
-        _role(RENEWAL_ROLE, (tokens,), mark),
-        _binding("RoleBinding", HUB_ROLE, "Role", HUB_ROLE, account, mark, namespace=HUB_NAMESPACE),
-        _binding("RoleBinding", RENEWAL_ROLE, "Role", RENEWAL_ROLE, renewal, mark, namespace=HUB_NAMESPACE),
-        _binding("ClusterRoleBinding", HUB_ROLE, "ClusterRole", HUB_ROLE, account, mark, owner_uid=owner_uid),
-        _binding(
-            "ClusterRoleBinding",
-            IMPERSONATION_ROLE,
-            "ClusterRole",
-            IMPERSONATION_ROLE,
-            account,
-            mark,
-            owner_uid=owner_uid,
-        ),
-        *build_cluster_bindings(mark, cluster_id, owner_uid),
-    ]
-
-
-def build_cluster_bindings(mark: HubMark, cluster_id: UUID, owner_uid: str) -> list[Object]:
-    """One ClusterRoleBinding per built-in cluster role, to its group."""
-    return [
-        _binding(
-            "ClusterRoleBinding",
-            f"paddock-cluster-{member_role}",
-            "ClusterRole",
-            cluster_role,
-            _group_subject(cluster_group(cluster_id, member_role)),
-            mark,
-            owner_uid=owner_uid,
-        )
-        for member_role, cluster_role in CLUSTER_MEMBER_ROLES.items()
-    ]
-
-
-def build_project_namespace(mark: HubMark, name: str, *, row_id: UUID, project_id: UUID, tenant_id: UUID) -> Object:
-    """A project's namespace. The labels carry the ownership, so the hub writes them again at each visit (SEC-43)."""
-    labels = {
-        OWNER_KIND_LABEL: "projectnamespace",
-        OWNER_ID_LABEL: str(row_id),
-        TENANT_ID_LABEL: str(tenant_id),
-        PROJECT_ID_LABEL: str(project_id),
-    }
-    return _object("v1", "Namespace", name, mark, labels=labels)
-
-
-def build_project_bindings(
-    mark: HubMark, namespace: str, *, project_id: UUID, member_roles: Iterable[str], with_machines: bool
-) -> list[Object]:
-    """One RoleBinding per project role in use, and the node driver's where machines are made."""
-    bindings = [
-        _binding(
-            "RoleBinding",
-            f"paddock-project-{member_role}",
-            "ClusterRole",
-            PROJECT_MEMBER_ROLES[member_role],
-            _group_subject(project_group(project_id, member_role)),
-            mark,
-            namespace=namespace,
-        )
-        for member_role in sorted(member_roles)
-    ]
-    if with_machines:
-        account = _account_subject(HUB_ACCOUNT)
-        bindings.append(
-            _binding("RoleBinding", MACHINE_ROLE, "ClusterRole", MACHINE_ROLE, account, mark, namespace=namespace)
-        )
-    return bindings
-
-
-def _object(
-    api_version: str,
-    kind: str,
-    name: str,
-    mark: HubMark,
-    namespace: str | None = None,
-    *,
-    labels: Mapping[str, str] | None = None,
-    owner_uid: str | None = None,
-) -> Object:
-    metadata: Object = {"name": name, "labels": mark.labels() | dict(labels or {})}
-    if namespace is not None:
-        metadata["namespace"] = namespace
-    if owner_uid is not None:
-        metadata["ownerReferences"] = [
-            {"apiVersion": "v1", "kind": "Namespace", "name": HUB_NAMESPACE, "uid": owner_uid}
-        ]
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-
-
-def _cluster_role(name: str, rules: Iterable[PolicyRule], mark: HubMark, owner_uid: str) -> Object:
-    role = _object(f"{RBAC}/v1", "ClusterRole", name, mark, owner_uid=owner_uid)
-    return role | {"rules": [rule.render() for rule in rules]}
-
-
-def _role(name: str, rules: Iterable[PolicyRule], mark: HubMark) -> Object:
-    return _object(f"{RBAC}/v1", "Role", name, mark, HUB_NAMESPACE) | {"rules": [rule.render() for rule in rules]}
-
-
-def _binding(
-    kind: str,
-    name: str,
-    role_kind: str,
-    role_name: str,
-    subject: Object,
-    mark: HubMark,
-    *,
-    namespace: str | None = None,
-    owner_uid: str | None = None,
-) -> Object:
-    binding = _object(f"{RBAC}/v1", kind, name, mark, namespace, owner_uid=owner_uid)
-    return binding | {
-        "roleRef": {"apiGroup": RBAC, "kind": role_kind, "name": role_name},
-        "subjects": [subject],
-    }
-
-
-def _account_subject(name: str) -> Object:
-    return {"kind": "ServiceAccount", "name": name, "namespace": HUB_NAMESPACE}
-
-
-def _group_subject(name: str) -> Object:
-    return {"apiGroup": RBAC, "kind": "Group", "name": name}

@@ -1,4 +1,4 @@
-"""Writes of federation: what people and other apps ask of clusters and project namespaces.
+"""Writes of federation: what people and other apps ask of clusters. Those of project namespaces are in ``namespaces``.
 
 They state an intent and wake its reconciler; what is observed is written by the reconcilers alone. Whether an actor may
 do this is asked before, of ``hub.core.access``. Each write leaves its audit event in the same transaction.
@@ -25,21 +25,20 @@ from hub.tenancy.models import Project
 from kube.credentials import Credentials
 from kube.errors import InvalidKubeconfig
 from kube.kubeconfig import parse_kubeconfig
-from kube.names import check_dns_label, is_label_key, is_label_value, random_suffix, shorten_with_hash
+from kube.names import check_dns_label, is_label_key, is_label_value
 
 from .checks import CHECKS, pending_checks
 from .clients import forget_clients, guard
 from .conditions import CREDENTIALS_REFUSED, IMPORTING, READY, REGISTERED
 from .models import Cluster, ClusterKind, ProjectNamespace
+from .namespaces import ensure_project_namespace as ensure_project_namespace
+from .namespaces import request_namespace_deletion as request_namespace_deletion
 
 IMPORT_OPERATION = "cluster.import"
 DELETE_OPERATION = "cluster.delete"
 LABELS_LIMIT = 64
 RESERVED_PREFIX = "paddock.io"
-SUFFIX_LENGTH = 5
-NAMESPACE_LIMIT = 63
 
-define("cluster.foreign", 422, "The cluster belongs to another tenant")
 define("cluster.name_taken", 409, "There is a cluster of this name already")
 define("cluster.name_invalid", 400, "The name of the cluster is not valid")
 define("cluster.kind_unknown", 422, "There is no such kind of cluster")
@@ -217,55 +216,6 @@ def forget_guest_cluster(cluster: Cluster) -> None:
         record(SYSTEM, "delete", "clusters", cluster, cluster_id=cluster.pk)
         record_delete(cluster)
     forget_clients(cluster.pk)
-
-
-def ensure_project_namespace(project: Project, cluster: Cluster, *, actor: Actor = SYSTEM) -> ProjectNamespace:
-    """The project's namespace in the cluster: the one it has, or a new one, whose name is stored before it is made.
-
-    Having one also lets the project's people see a shared cluster. Raises HubError ``object.being_deleted``, or
-    ``cluster.foreign`` for the cluster of another tenant.
-    """
-    with transaction.atomic():
-        # The lock makes two orders at once agree on one namespace, and keeps the cluster from being deleted meanwhile.
-        locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
-        _refuse_deleting(locked)
-        if locked.tenant_id not in (None, project.tenant_id):
-            raise HubError("cluster.foreign", pointer="/cluster")
-        existing: ProjectNamespace | None = ProjectNamespace.objects.of(project.pk, cluster.pk).kept().first()
-        if existing is not None:
-            return existing
-        namespace = ProjectNamespace(
-            project=project, cluster=cluster, tenant_id=project.tenant_id, name=choose_namespace_name(project)
-        )
-        set_phase(namespace, "Creating")
-        record_insert(namespace)
-        record(actor, "create", "project-namespaces", namespace)
-        wake(namespace)
-    return namespace
-
-
-def request_namespace_deletion(
-    actor: Actor, namespace: ProjectNamespace, *, expected_version: int | None = None
-) -> None:
-    """Has the namespace deleted in the member, with all that is in it, and then the row.
-
-    Raises HubError ``object.in_use`` while the hub itself has something in it, StaleVersion.
-    """
-    if namespace.deletion_requested_at is not None:
-        return
-    with transaction.atomic():
-        ProjectNamespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)
-        check_empty(namespace)
-        namespace.deletion_requested_at = timezone.now()
-        record_update(namespace, ["deletion_requested_at"], expected_version=expected_version, new_generation=True)
-        record(actor, "delete", "project-namespaces", namespace)
-        wake(namespace)
-
-
-def choose_namespace_name(project: Project) -> str:
-    """``<tenant>-<project>-<random>``: readable, and no other's by chance, because anybody may make namespaces there."""
-    readable = shorten_with_hash(f"{project.tenant.name}-{project.name}", NAMESPACE_LIMIT - SUFFIX_LENGTH - 1)
-    return f"{readable}-{random_suffix(SUFFIX_LENGTH)}"
 
 
 def _take_kubeconfig(cluster: Cluster, kubeconfig: str) -> None:

@@ -1,10 +1,14 @@
-"""From a cluster row to a node driver that can act on it. The hub knows drivers by name and contract only."""
+"""From a cluster or a namespace in it to a node driver that can act there. The hub knows drivers by name and contract only.
+
+What makes, changes and deletes machines is opened over a project's namespace and works as the machines' account there. What
+is only looked up for an order, images and networks wherever they lie, is asked by the hub's own account.
+"""
 
 from typing import Any
 
 from hub.core.errors import HubError, define
-from hub.federation.clients import client_for
-from hub.federation.models import Cluster
+from hub.federation.clients import client_for, machine_client_for
+from hub.federation.models import Cluster, ProjectNamespace
 from node_driver.base import NodeDriver
 from node_driver.registry import driver_class
 
@@ -24,5 +28,12 @@ def check_driver(name: str, cluster: Cluster) -> None:
 
 
 def open_driver(name: str, cluster: Cluster) -> NodeDriver[Any]:
-    """A driver over the cluster's API; it holds no state, so it may be opened for each call."""
+    """A driver that can look up what an order names, and makes nothing; it holds no state, so it may be opened for each
+    call. Raises ClusterUnavailable.
+    """
     return driver_class(name)(client_for(cluster))
+
+
+def open_machine_driver(name: str, namespace: ProjectNamespace) -> NodeDriver[Any]:
+    """A driver for the machines of one namespace, and of no other. Raises ClusterUnavailable."""
+    return driver_class(name)(machine_client_for(namespace))

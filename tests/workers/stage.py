@@ -141,8 +141,14 @@ def describe() -> str:
 
 @pytest.fixture
 def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return set_stage(monkeypatch)
+
+
+def set_stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The stage for as long as the patches stay."""
     infrastructure, api = FakeInfrastructure(), GuestApi()
     monkeypatch.setitem(drivers.CLUSTER_KINDS, "fake", "harvester")
     monkeypatch.setattr(drivers, "client_for", lambda cluster: infrastructure)
+    monkeypatch.setattr(drivers, "machine_client_for", lambda namespace: infrastructure)
     monkeypatch.setattr(machine_reconciler, "find_guest_client", lambda guest: api)
     return Stage(infrastructure, api)

@@ -1,21 +1,23 @@
-"""One member cluster: the visible handshake of its import, the hub's account in it, its probe, and its end.
+"""One member cluster: the visible handshake of its import, the hub's account in it, its probe, what people may do in it,
+and its end.
 
 Enrolment: with the credential that somebody pasted (or a guest's client certificate) the hub looks whether the cluster
 is what it should be, writes its own account, roles and bindings, and takes tokens for it. Only when that account has
 shown all of its rights is the enrolment credential dropped. From then on the account renews its own tokens at half of
 their life, and each probe says whether the cluster answers and still is the one that was imported (FLT-25, FLT-40).
 
-What is looked at is ``hub.federation.observation``'s, what is written there ``hub.federation.registration``'s, and how
-it shows on the row ``cluster_visit``'s.
+What is looked at is ``hub.federation.observation``'s, what is written there ``hub.federation.registration``'s and
+``member_access``'s, the shared namespace ``shared_namespace``'s, and how it shows on the row ``cluster_visit``'s.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from hub.access.services import groups_wanted
+from hub.access.services import cluster_roles_in_use, groups_wanted, member_roles_in_use
 from hub.audit.services import record
 from hub.core.access import SYSTEM
 from hub.core.changes import record_delete
@@ -32,11 +34,11 @@ from hub.federation.clients import (
     probing_client,
     renewal_credentials,
 )
-from hub.federation.models import Cluster
+from hub.federation.member_access import MemberAccess, keep_access
+from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.observation import Observation, examine_way, judge, observe
 from hub.federation.registration import (
     IssuedToken,
-    apply_groups,
     check_enrolment_rights,
     missing_rights,
     raise_epoch,
@@ -61,12 +63,15 @@ from workers.reconcilers.cluster_visit import (
     write_status,
 )
 from workers.reconcilers.contract import Outcome, Reconciler, growing_pause, jittered
+from workers.reconcilers.shared_namespace import keep_shared_namespace
 
 PROBE_INTERVAL = 30.0
 # A group is not sent any more for this long before the member is told to refuse it: the stream server's snapshot may
 # be five seconds old, and one group too many makes a member refuse the whole request.
 GROUP_GRACE = 6.0
 RIGHTS_INTERVAL = timedelta(minutes=10)
+
+log = structlog.get_logger(__name__)
 
 _GONE = "The cluster refuses the hub's credentials: they ended, or it was installed anew. Import it again"
 _IMPORT_AGAIN = "Import the cluster again with an administrator's kubeconfig"
@@ -108,7 +113,7 @@ def enrol(visit: Visit) -> float | None:
         register(client, visit.mark, cluster.kind, cluster.pk, groups)
         access, renewal = request_access_token(client), request_renewal_token(client)
         failpoint("cluster.register.after_call")
-    visit.set(groups=groups, rights_checked_at=None)
+    visit.set(groups=[], rights_checked_at=None)  # sent from when their roles are there: follow_access
     _keep_access_token(visit, access)
     _keep_renewal_token(visit, renewal)
     visit.keep_results()
@@ -165,23 +170,42 @@ def renew(visit: Visit) -> float | None:
     return None
 
 
-def follow_groups(visit: Visit) -> float | None:
-    """The list of groups that the hub may impersonate there; written at each visit, which also undoes a drift.
+def follow_access(visit: Visit) -> float | None:
+    """The roles in use there, and the groups that the hub may send; looked at in each visit, which also undoes a drift.
 
     A new group is first allowed there and then sent; an old one first not sent and then refused there.
     """
-    wanted = groups_wanted(visit.cluster)
-    kept = sorted(set(visit.cluster.groups) & set(wanted))
-    if kept != visit.cluster.groups:
+    cluster, wanted = visit.cluster, groups_wanted(visit.cluster)
+    kept = sorted(set(cluster.groups) & set(wanted))
+    if kept != cluster.groups:
         visit.set(groups=kept)
         return GROUP_GRACE
-    apply_groups(probing_client(visit.cluster), visit.mark, wanted)
+    namespaces = ProjectNamespace.objects.filter(cluster=cluster)
+    access = MemberAccess(
+        groups=wanted,
+        roles=member_roles_in_use(cluster),
+        cluster_roles=cluster_roles_in_use(cluster),
+        namespaces={*namespaces.values_list("name", flat=True), cluster.shared_namespace},
+    )
+    strays = keep_access(probing_client(cluster), visit.mark, cluster.pk, access)
+    if strays:
+        log.warning("strays_removed", cluster=cluster.name, objects=strays)
+        record(SYSTEM, "sweep", "clusters", cluster, cluster_id=cluster.pk, detail={"strays": strays})
     if wanted != kept:
         visit.set(groups=wanted)
+        for namespace in namespaces.order_by("id"):
+            visit.wake_after(namespace)  # their bindings wait for the roles
     return None
 
 
-BRING_UP: tuple[Callable[[Visit], float | None], ...] = (enrol, probe, verify_rights, renew, follow_groups)
+def share(visit: Visit) -> float | None:
+    """The namespace that all members read, in the platform's clusters; a tenant's own cluster needs none."""
+    if visit.cluster.tenant_id is None:
+        keep_shared_namespace(visit, probing_client(visit.cluster))
+    return None
+
+
+BRING_UP: tuple[Callable[[Visit], float | None], ...] = (enrol, probe, verify_rights, renew, share, follow_access)
 
 
 def remove(visit: Visit) -> Outcome:
@@ -291,10 +315,10 @@ def _take_away(visit: Visit) -> tuple[list[str], KubeError | None]:
         if is_true(cluster, c.FENCED):
             return ["everything: the hub must not write there"], Forbidden("The cluster is fenced")
         if cluster.access_token:
-            return unregister(probing_client(cluster), visit.mark), None
+            return unregister(probing_client(cluster), visit.mark, cluster.shared_namespace), None
         if cluster.has_enrolment_secret:
             with KubeClient(enrolment_credentials(cluster), guard=guard()) as client:
-                return unregister(client, visit.mark), None
+                return unregister(client, visit.mark, cluster.shared_namespace), None
     except KubeError as error:
         return [], error
     return [], None

@@ -38,6 +38,7 @@ class Visit:
     mark: HubMark
     results: list[Check] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
+    waiting: list[ProjectNamespace] = field(default_factory=list)
 
     @property
     def cluster(self) -> Cluster:
@@ -63,6 +64,10 @@ class Visit:
         if merge_checks(self.cluster, self.results):
             self.changed.add("checks")
 
+    def wake_after(self, namespace: ProjectNamespace) -> None:
+        """Has a namespace looked at once this visit's results are written."""
+        self.waiting.append(namespace)
+
     def write(self) -> None:
         """Writes what has changed so far, under the claim. Raises LostClaim.
 
@@ -76,7 +81,10 @@ class Visit:
         if self.changed:
             with transaction.atomic():
                 record_update(self.cluster, sorted(self.changed), claim=self.claim)
+                for namespace in self.waiting:
+                    wake(namespace)
             self.changed.clear()
+            self.waiting.clear()
 
 
 def tell_failure(visit: Visit, failure: CheckFailed) -> float:

@@ -15,11 +15,12 @@ from hub.core.conditions import STUCK, condition, is_true, set_condition, set_ph
 from hub.core.models import hub_identity
 from hub.core.work import Claim
 from hub.federation import services as federation
+from hub.federation.clients import ClusterUnavailable
 from hub.operations import services as operations
 from hub.operations.models import Operation, State
 from hub.provisioning import conditions as c
 from hub.provisioning.choices import Role
-from hub.provisioning.drivers import open_driver
+from hub.provisioning.drivers import open_machine_driver
 from hub.provisioning.guest_api import find_servers, guest_credentials
 from hub.provisioning.models import GuestCluster, Machine, NodePool
 from hub.provisioning.quotas import release_guest, settle_guest
@@ -168,9 +169,11 @@ def verify_nothing_left(scope: GuestScope) -> float | None:
     scope.tell(c.DELETING, True, "Verifying")
     known = {str(pk) for pk in Machine.objects.exclude(guest=guest).values_list("pk", flat=True)}
     try:
-        views = open_driver(guest.driver, guest.infrastructure).list_owned(
-            guest.namespace.name, str(hub_identity().hub_id)
-        )
+        driver = open_machine_driver(guest.driver, guest.namespace)
+        views = driver.list_owned(guest.namespace.name, str(hub_identity().hub_id))
+    except ClusterUnavailable as error:
+        scope.tell(c.DELETING, True, error.reason, "the infrastructure cluster cannot be used now")
+        return LOOK_LATER
     except DriverError as error:
         scope.tell(c.DELETING, True, error.reason or type(error).__name__, error.message)
         return LOOK_LATER

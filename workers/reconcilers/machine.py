@@ -28,7 +28,7 @@ from hub.provisioning.bootstrap.cloudinit import render_network_data, render_use
 from hub.provisioning.bootstrap.pki import GuestPki
 from hub.provisioning.bootstrap.releases import get_release, load_releases
 from hub.provisioning.choices import Role
-from hub.provisioning.drivers import open_driver
+from hub.provisioning.drivers import open_machine_driver
 from hub.provisioning.guest_api import API_PORT, find_guest_client
 from hub.provisioning.machine_bootstrap import build_bootstrap
 from hub.provisioning.models import GuestCluster, Machine
@@ -97,9 +97,9 @@ class MachineReconciler(Reconciler[Machine]):
     model = Machine
 
     def reconcile(self, claim: Claim[Machine]) -> Outcome:
-        guest = GuestCluster.objects.select_related("namespace", "infrastructure").get(pk=claim.row.guest_id)
+        guest = GuestCluster.objects.select_related("namespace__cluster", "infrastructure").get(pk=claim.row.guest_id)
         try:
-            scope = MachineScope(claim, guest, open_driver(guest.driver, guest.infrastructure))
+            scope = MachineScope(claim, guest, open_machine_driver(guest.driver, guest.namespace))
         except ClusterUnavailable as error:
             return _tell_unavailable(claim, error)
         steps = REMOVE if claim.row.deletion_requested_at is not None else BRING_UP

@@ -1,23 +1,26 @@
 """Member clusters: imported with a kubeconfig that is used once, watched by their checks, reached through the hub's proxy."""
 
 import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api.actions import Creates, Deletes, Gets, Lists, Made, References, Updates, location, posted
-from hub.api.documents import Body, ConditionShown, Labels, Name, RecordShown, Shown, read_body
-from hub.api.kubeconfigs import issue_kubeconfig
+from hub.access.services import project_roles_in_use
+from hub.api.actions import Creates, Deletes, Gets, Lists, Made, References, Updates, posted
+from hub.api.documents import Body, ConditionShown, Id, Labels, Name, RecordShown, Shown, read_body
 from hub.api.listing import ChoiceFilter, IdFilter, LabelFilter, Listing, TextFilter
+from hub.core.access import visible_to
+from hub.core.errors import HubError
+from hub.federation.adoption import plan_adoption
 from hub.federation.models import Cluster, ClusterKind
 from hub.federation.services import import_cluster, request_cluster_deletion, update_labels
-from hub.identity.tokens import DEFAULT_LIFETIME
 from hub.operations.models import Operation
+from hub.tenancy.models import Project
 
-from .tokens import Lifetime
+from .kubeconfigs import IssuedKubeconfigShown, KubeconfigBody, answer_kubeconfig
 
 
 class EndpointShown(Shown):
@@ -36,7 +39,9 @@ class CheckShown(Shown):
 
 
 class ClusterShown(RecordShown):
-    """Without tenant it is shared by the platform. ``operation`` is the latest on it."""
+    """Without tenant it is shared by the platform. ``operation`` is the latest on it. Everybody who may reach the cluster
+    reads its ``shared_namespace``; "" where there is none.
+    """
 
     name: str
     kind: str
@@ -50,6 +55,7 @@ class ClusterShown(RecordShown):
     conditions: list[ConditionShown]
     checks: list[CheckShown]
     capabilities: dict[str, list[str]]
+    shared_namespace: str
     last_seen_at: datetime.datetime | None
     credential_expires_at: datetime.datetime | None = Field(validation_alias="access_token_expires_at")
     deletion_requested_at: datetime.datetime | None
@@ -68,21 +74,54 @@ class ClusterBody(ClusterChange):
     kubeconfig: Annotated[str, Field(min_length=1, max_length=512 * 1024, repr=False)]
 
 
-class KubeconfigBody(Body):
-    expires_in_seconds: Lifetime = int(DEFAULT_LIFETIME.total_seconds())
+class AdoptionPlanBody(Body):
+    """The cluster's namespace ``namespace`` as one of ``project``."""
+
+    namespace: Name
+    project: Id
 
 
-class KubeconfigShown(Shown):
-    """``kubeconfig`` holds a token of the caller's that reaches this cluster alone; it is shown in this one answer."""
+class PlannedBindingShown(Shown):
+    """One role of the project that will hold in the namespace, for the group that the hub sends for its holders."""
 
-    kubeconfig: str
-    expires_at: datetime.datetime
-    token_id: UUID
+    role: str
+    group: str
+    cluster_role: str
+
+
+class PlannedLabelShown(Shown):
+    """One label that will be written."""
+
+    name: str
+    before: str | None
+    after: str
+
+
+class ConflictShown(Shown):
+    """What stands in the way."""
+
+    problem: str
+    fix: str
+
+
+class AdoptionPlanShown(Shown):
+    """What is there by kind, what would be bound and labelled, and what stays another manager's. Nothing is done yet:
+    ``POST /project-namespaces`` with ``adopt`` and this ``digest`` does it, when there is no conflict and it is still so.
+    """
+
+    namespace: str
+    uid: str
+    contents: dict[str, int]
+    bindings: list[PlannedBindingShown]
+    labels: list[PlannedLabelShown]
+    untouched: list[str]
+    conflicts: list[ConflictShown]
+    digest: str
 
 
 class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cluster], Deletes[Cluster]):
     resource = "clusters"
-    verbs = {"kubeconfig": "proxy"}
+    verbs = {"kubeconfig": "proxy", "adoption_plans": "update"}
     rows = Cluster.objects.all()
     shown = ClusterShown
     listing = Listing(
@@ -108,15 +147,20 @@ class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cl
     def perform_delete(self, row: Cluster, expected_version: int | None) -> Operation | None:
         return request_cluster_deletion(self.actor, row, expected_version=expected_version)
 
-    @posted(KubeconfigBody, KubeconfigShown)
+    @posted(AdoptionPlanBody, AdoptionPlanShown)
+    def adoption_plans(self, request: Request, pk: str) -> Response:
+        """Looks what taking over a namespace of the cluster into a project would mean."""
+        body = read_body(AdoptionPlanBody, request.data)
+        rows = Project.objects.select_related("tenant")
+        project = visible_to(rows, self.actor, "get").filter(pk=body.project).first()
+        if project is None:
+            raise HubError("reference.not_found", pointer="/project", verb="get")
+        roles = project_roles_in_use(project.pk, project.tenant_id)
+        plan = plan_adoption(project, self.row, body.namespace, roles)
+        return Response(AdoptionPlanShown.of(plan).model_dump(mode="json"), status=201)
+
+    @posted(KubeconfigBody, IssuedKubeconfigShown)
     def kubeconfig(self, request: Request, pk: str) -> Response:
         """Issues a token of the caller's that reaches this cluster alone, and the kubeconfig that holds it."""
         body = read_body(KubeconfigBody, request.data)
-        return self.once(request.data, lambda: self._issue(body))
-
-    def _issue(self, body: KubeconfigBody) -> Response:
-        token, text = issue_kubeconfig(self.actor, self.row, datetime.timedelta(seconds=body.expires_in_seconds))
-        shown: dict[str, Any] = KubeconfigShown(
-            kubeconfig=text, expires_at=token.expires_at, token_id=token.pk
-        ).model_dump(mode="json")
-        return Response(shown, status=201, headers={"Location": location("tokens", token.pk)})
+        return self.once(request.data, lambda: answer_kubeconfig(self.actor, [self.row], body.lifetime))

@@ -18,15 +18,17 @@ from hub.federation.clients import (
     probing_client,
 )
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.services import (
+from hub.federation.namespaces import (
     choose_namespace_name,
     ensure_project_namespace,
+    request_namespace_deletion,
+)
+from hub.federation.services import (
     forget_guest_cluster,
     import_cluster,
     register_guest_cluster,
     reimport_cluster,
     request_cluster_deletion,
-    request_namespace_deletion,
     set_endpoints,
     update_labels,
 )

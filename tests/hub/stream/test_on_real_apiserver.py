@@ -12,7 +12,7 @@ import yaml
 from hub.core.access import SYSTEM, TokenScope
 from hub.core.ids import uuid7
 from hub.federation.models import Cluster
-from hub.federation.rights import cluster_group, impersonation_rules, project_group
+from hub.federation.rights import cluster_group, project_group, reconciled_rules
 from hub.identity.tokens import revoke_token
 from kube.kubeconfig import render_kubeconfig
 from tests.bed.kubernetes import ApiServer
@@ -40,7 +40,7 @@ class Member:
 
     def grant(self, groups: list[str], cluster_admins: str, namespace_viewers: str) -> None:
         """What registration gives: the hub may impersonate these groups, and two of them have rights."""
-        rules = [rule.render() for rule in impersonation_rules(groups)]
+        rules = [rule.render() for rule in reconciled_rules(groups)]
         hub = {"kind": "ServiceAccount", "name": "hub", "namespace": self.name}
         self.server.client.create(f"{RBAC}/clusterroles", {"metadata": {"name": self.name}, "rules": rules})
         self._bind(f"{RBAC}/clusterrolebindings", self.name, self.name, hub)

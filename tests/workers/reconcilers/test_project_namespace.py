@@ -14,7 +14,7 @@ from hub.federation import rights
 from hub.federation.clients import client_for, credentials_of
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import project_group
-from hub.federation.services import request_namespace_deletion
+from hub.federation.namespaces import request_namespace_deletion
 from hub.tenancy.models import Project
 from kube.client import KubeClient
 from kube.errors import Forbidden

@@ -17,13 +17,19 @@ This page is generated from `hub/federation/rights.py` by `manage.py rights_refe
 registration carries the label `paddock.io/hub-id` and goes when the namespace `paddock-system` is deleted.
 
 Two of its rights are wide because Kubernetes' RBAC cannot make them narrower: `impersonate` on users has no limit by
-prefix, and `escalate` is limited to the one ClusterRole that lists the groups the proxy may send. So think of the token of
+prefix, and `escalate` is limited to the one ClusterRole that holds what follows the projects. So think of the token of
 `paddock-system/paddock-hub` as an administrator's: it lives an hour, is sealed at rest and never leaves the hub.
 In its own namespace the account also asks for its tokens and keeps the ConfigMap `paddock-hub-owner`, which says which hub
 manages the cluster.
 
 `paddock-system/paddock-renewal` may only ask for tokens of these two accounts; its token lives 30 days, or as long as the
 cluster allows, and brings the hub back in after an outage. `kubectl delete namespace paddock-system` revokes both at once.
+
+The hub creates, changes, binds and deletes ClusterRoles by name only: server-side apply is authorized with the name, for
+`create` too. It lists them all, or it could not find one that somebody planted with its label. What people may do is not
+here: one ClusterRole `paddock-role-<role>` for each role in use holds that role's rules, and the rules of the built-in
+roles are on the page of roles. A cluster that was registered by an older hub lacks some of these rights; its check `rights`
+then names them, and importing it again gives them.
 """
 
 SECTIONS: tuple[tuple[str, str, Iterable[PolicyRule]], ...] = (
@@ -31,24 +37,19 @@ SECTIONS: tuple[tuple[str, str, Iterable[PolicyRule]], ...] = (
     (rights.HUB_ROLE, "Added on Harvester", rights.HARVESTER_RULES),
     (
         rights.IMPERSONATION_ROLE,
-        "The hub's account, for the proxy; the list follows the projects on the cluster",
-        rights.impersonation_rules(("paddock:cluster:<id>:<role>", "paddock:project:<id>:<role>")),
+        "The hub's account, what follows the projects: groups for the proxy, and the roles in use",
+        rights.reconciled_rules(("paddock:cluster:<id>:<role>", "paddock:project:<id>:<role>"), ("<role>",)),
     ),
-    (rights.MACHINE_ROLE, "The hub's account, in the namespaces of projects on Harvester only", rights.MACHINE_RULES),
+    (rights.NAMESPACE_ROLE, "The hub's account, in the namespaces of projects only", rights.NAMESPACE_RULES),
     (
-        rights.CLUSTER_VIEWER_ROLE,
-        "People in `paddock:cluster:<id>:viewer`; those in `...:admin` have `cluster-admin`",
-        rights.CLUSTER_VIEWER_RULES,
-    ),
-    (
-        rights.PROJECT_MEMBER_ROLES["viewer"],
-        "People in `paddock:project:<id>:viewer`, in the project's namespaces",
-        rights.PROJECT_VIEWER_RULES,
+        rights.MACHINE_ROLE,
+        "The account `paddock-machines` of a project's namespace on Harvester, in that namespace only",
+        rights.MACHINE_RULES,
     ),
     (
-        rights.PROJECT_MEMBER_ROLES["admin"],
-        "People in `paddock:project:<id>:admin`, in the project's namespaces",
-        rights.PROJECT_ADMIN_RULES,
+        rights.SHARED_ROLE,
+        "People in `paddock:cluster:<id>:member`, who are all that may reach the cluster, in its shared namespace",
+        rights.SHARED_RULES,
     ),
 )
 
