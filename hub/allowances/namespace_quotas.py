@@ -9,19 +9,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hub.federation.models import ProjectNamespace
+from hub.federation.models import ClusterKind, ProjectNamespace
 
 from .amounts import Amounts
 from .models import Quota
 from .querysets import namespace_defaults
 
-# Each of our resources by its name in a ResourceQuota and the suffix of its unit.
+# Each of our resources by its name in a ResourceQuota and the suffix of its unit; the second table only where the kinds are.
 _HARD: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cpu": ("limits.cpu", ""),
         "memory": ("limits.memory", "Mi"),
         "storage": ("requests.storage", "Gi"),
         "claims": ("persistentvolumeclaims", ""),
+    }
+)
+_HARD_ON_HARVESTER: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
         "vms": ("count/virtualmachines.kubevirt.io", ""),
         "load_balancers": ("count/loadbalancers.loadbalancer.harvesterhci.io", ""),
     }
@@ -46,18 +50,23 @@ class NamespaceQuota:
 
 
 def namespace_quota(namespace: ProjectNamespace) -> NamespaceQuota | None:
-    """The limits of one namespace; None where nothing is limited. One query.
+    """The limits of one namespace; None where nothing is limited. One query, and the namespace's cluster.
 
     The project's namespace defaults count, those of this cluster before those of all; without them the narrowest of all
-    shares and budgets that hold here. Several namespaces of a project in one cluster have the same limits each.
+    shares and budgets that hold here. Several namespaces of a project in one cluster have the same limits each. In a
+    tenant's own cluster only what is set for that cluster counts: the budget was taken by the machines that it is made of.
     """
-    quotas = Quota.objects.that_hold(namespace.tenant_id, namespace.project_id, namespace.cluster_id)
-    return render_namespace_quota(_limits(quotas))
+    cluster = namespace.cluster
+    quotas = Quota.objects.that_hold(namespace.tenant_id, namespace.project_id, cluster.pk)
+    if cluster.tenant_id is not None:
+        quotas = [quota for quota in quotas if quota.cluster_id == cluster.pk]
+    return render_namespace_quota(_limits(quotas), on_harvester=cluster.kind == ClusterKind.HARVESTER)
 
 
-def render_namespace_quota(limits: Amounts) -> NamespaceQuota | None:
+def render_namespace_quota(limits: Amounts, *, on_harvester: bool) -> NamespaceQuota | None:
     """Limits in the words of Kubernetes; None when there is none."""
-    hard = {key: f"{limits[name]}{suffix}" for name, (key, suffix) in _HARD.items() if name in limits}
+    names = {**_HARD, **(_HARD_ON_HARVESTER if on_harvester else {})}
+    hard = {key: f"{limits[name]}{suffix}" for name, (key, suffix) in names.items() if name in limits}
     if not hard:
         return None
     needs_defaults = bool({"cpu", "memory"} & set(limits))
