@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from hub.core.access import SYSTEM
+from hub.audit.console import console
 from hub.identity.models import User
 from hub.identity.tokens import issue_token
 
@@ -23,5 +23,5 @@ class Command(BaseCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username!r}.")
-        _, token = issue_token(SYSTEM, user, name=name, lifetime=datetime.timedelta(days=days))
+        _, token = issue_token(console(), user, name=name, lifetime=datetime.timedelta(days=days))
         self.stdout.write(token)

@@ -10,9 +10,11 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Cast
 
+from hub.audit.console import console
+from hub.audit.services import record
 from hub.core.errors import HubError
 from hub.core.keys import FORMAT, key_ring
 from hub.core.sealed import Ciphertext, SealedText
@@ -28,6 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         moved = unreadable = 0
+        # Nobody waits for the disk after each row: what a crash takes back is found again by the next run. The commit that
+        # ends this run waits, for all of it, so that the old key may go then.
+        set_synchronous_commit("off")
         for model, field in sealed_fields():
             for row in _rows_of_other_keys(model, field):
                 try:
@@ -36,9 +41,18 @@ class Command(BaseCommand):
                 except HubError as error:
                     self.stderr.write(f"{model.__name__} {row.pk} {field.name}: {error.code}")
                     unreadable += 1
+        set_synchronous_commit("on")
+        if not options["dry_run"]:
+            detail = {"key": key_ring().current, "sealed": moved, "unreadable": unreadable}
+            record(console(), "rekey", "hub", detail=detail)
         self.stdout.write(f"{'would seal' if options['dry_run'] else 'sealed'} again: {moved}")
         if unreadable:
             raise CommandError(f"{unreadable} secrets do not open with the keys at hand and were left as they are")
+
+
+def set_synchronous_commit(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('synchronous_commit', %s, false)", [value])
 
 
 def sealed_fields() -> Iterator[tuple[type[models.Model], SealedText]]:

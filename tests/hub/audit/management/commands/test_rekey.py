@@ -3,20 +3,27 @@
 import base64
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
+from hub.audit.management.commands import rekey
+from hub.audit.models import AuditEvent
 from hub.core.environment import environment
 from hub.core.errors import HubError
 from hub.core.keys import key_ring
-from hub.core.management.commands import rekey
 from hub.core.models import Change, hub_identity
 from hub.core.sealed import SealedText
+from hub.tenancy.models import Credential, Project, Tenant
 from tests.rows import Pump, insert_pump
 
 pytestmark = [pytest.mark.usefixtures("pumps"), pytest.mark.django_db]
@@ -92,6 +99,17 @@ def test_it_is_no_change_of_the_rows(use_keys: UseKeys) -> None:
     assert Change.objects.count() == hints
 
 
+def test_who_did_it_at_the_console_is_in_the_trail(use_keys: UseKeys) -> None:
+    use_keys({"new": new_key()})
+    run(dry_run=True)
+    assert not AuditEvent.objects.filter(verb="rekey").exists()
+    run()
+    event = AuditEvent.objects.get(verb="rekey")
+    assert event.actor_kind == "system"
+    assert event.actor_name.startswith("console (")
+    assert event.detail == {"key": "new", "sealed": 0, "unreadable": 0}
+
+
 def test_a_dry_run_only_counts(use_keys: UseKeys) -> None:
     old = new_key()
     use_keys({"old": old})
@@ -158,3 +176,55 @@ def test_a_secret_written_meanwhile_is_not_overwritten(use_keys: UseKeys, monkey
     run()
     assert Pump.objects.get().pin.reveal() == "meanwhile"
     assert key_ring().current == "new"
+
+
+@pytest.mark.servers  # starts Python anew, six times
+@pytest.mark.django_db(transaction=True)
+def test_flt41_killed_five_times_on_its_way_it_ends_with_all_secrets(use_keys: UseKeys, database_url: str) -> None:
+    """Each run is stopped by a row that somebody else holds, killed there without warning, and begun anew."""
+    old, new = new_key(), new_key()
+    use_keys({"old": old})
+    tenant = Tenant(name="acme")
+    project = Project(tenant=tenant, name="web")
+    count = 2_400
+    rows = [Credential(tenant=tenant, project=project, name=f"c{n}", kind="token") for n in range(count)]
+    for number, row in enumerate(rows):
+        row.data = f"secret-{number}"
+    tenant.save()
+    project.save()
+    Credential.objects.bulk_create(rows, batch_size=1000)
+    use_keys({"new": new, "old": old})
+    spent = 0.0
+    for kill in range(1, 6):
+        spent += _run_and_kill(database_url, rows[kill * count // 6], kill * count // 6)
+    began = time.monotonic()
+    subprocess.run(COMMAND, env={**os.environ, "DATABASE_URL": database_url}, cwd=settings.BASE_DIR, check=True)
+    print(f"{count} secrets in {spent + time.monotonic() - began:.1f} s, six starts among them")
+    use_keys({"new": new})
+    assert [row.data.reveal() for row in Credential.objects.order_by("pk")] == [f"secret-{n}" for n in range(count)]
+
+
+COMMAND = [sys.executable, "manage.py", "rekey"]
+
+
+def _run_and_kill(database_url: str, held: Credential, sealed_before: int) -> float:
+    """Runs the command until it waits for ``held``, having sealed what comes before, and kills it; how long it ran."""
+    began = time.monotonic()
+    with transaction.atomic():
+        Credential.objects.select_for_update().get(pk=held.pk)
+        with subprocess.Popen(
+            COMMAND, env={**os.environ, "DATABASE_URL": database_url}, cwd=settings.BASE_DIR
+        ) as process:
+            while _sealed_anew() < sealed_before:
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.kill()
+    assert _sealed_anew() - sealed_before in {0, 1}  # the server may end the statement of a client that is gone
+    return time.monotonic() - began
+
+
+def _sealed_anew() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM tenancy_credential WHERE data LIKE 'v1.new.%'")
+        found: int = cursor.fetchone()[0]
+    return found
