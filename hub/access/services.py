@@ -9,7 +9,6 @@ import datetime
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from hub.audit.diff import diff
@@ -17,11 +16,11 @@ from hub.audit.services import record
 from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
-from hub.core.work import wake
-from hub.federation.models import Cluster, ProjectNamespace
-from hub.identity.models import Group, User, UserKind
+from hub.federation.models import Cluster
+from hub.identity.models import Group, Session, User, UserKind
 from hub.identity.passwords import generate_password
 from hub.identity.services import create_user
+from hub.identity.sessions import end_sessions
 from hub.tenancy.models import Project, ServiceAccount, Tenant
 
 from .built_in_roles import HUB_ADMIN, ROLES
@@ -30,6 +29,7 @@ from .models import Role, RoleBinding
 from .querysets import RoleBindingQuerySet, find_role_id
 from .role_book import BUILT_IN, ResolvedRole
 from .roles_in_use import cluster_roles_in_use, groups_wanted, member_roles_in_use, project_roles_in_use
+from .waking import wake_members
 
 __all__ = [
     "bind_role",
@@ -77,7 +77,7 @@ def bind_role(
             binding = plan_binding(actor, role, subject, scope, expires_at=expires_at)
             record_insert(binding)
             record(actor, "create", "role-bindings", binding, object_name=str(binding.fact), detail=_detail(binding))
-            _wake_members(binding)
+            wake_members([binding])
     except IntegrityError as error:
         raise HubError("role_binding.exists", pointer="/role") from error
     return binding
@@ -111,7 +111,7 @@ def set_binding_end(
     before = binding.expires_at
     longer = before is not None and (expires_at is None or expires_at > before)
     with transaction.atomic():
-        custom, resolved = _find_role(binding.role, for_new=longer)
+        _, resolved = _find_role(binding.role, for_new=longer)
         refuse_escalation(actor, resolved, scope_of_binding(binding), expires_at)
         if binding.scope_kind == "hub" and expires_at is not None:
             _keep_an_admin(RoleBinding.objects.exclude(pk=binding.pk))
@@ -126,8 +126,7 @@ def set_binding_end(
             changes=diff({"expires_at": before}, {"expires_at": expires_at}),
             detail=_detail(binding),
         )
-        if custom is not None or longer:
-            _wake_members(binding)
+        wake_members([binding])
 
 
 def unbind_role(actor: Actor, binding: RoleBinding, *, expected_version: int | None = None) -> None:
@@ -143,11 +142,11 @@ def unbind_role(actor: Actor, binding: RoleBinding, *, expected_version: int | N
             _keep_an_admin(RoleBinding.objects.exclude(pk=binding.pk))
         record(actor, "delete", "role-bindings", binding, object_name=str(binding.fact), detail=_detail(binding))
         record_delete(binding, expected_version=expected_version)
-        _wake_members(binding)
+        wake_members([binding])
 
 
 def set_user_active(actor: Actor, user: User, active: bool, *, expected_version: int | None = None) -> None:
-    """Lets a user log in or not; his tokens and sessions follow.
+    """Lets a user log in or not; his tokens follow, his sessions end.
 
     Raises HubError ``user.outranks``, ``role_binding.last_admin``, StaleVersion.
     """
@@ -159,6 +158,8 @@ def set_user_active(actor: Actor, user: User, active: bool, *, expected_version:
         record_update(user, ["is_active"], expected_version=expected_version)
         changes = diff({"is_active": before}, {"is_active": active})
         record(actor, "update", "users", user, object_name=user.username, changes=changes)
+        if not active:  # else they would be back with him
+            end_sessions(actor, Session.objects.filter(user=user), "user_disabled")
 
 
 def refuse_loss_of_last_admin(user: User) -> None:
@@ -244,28 +245,6 @@ def _keep_an_admin(kept: RoleBindingQuerySet) -> None:
 def _lock_admins() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADMIN_LOCK])
-
-
-def _wake_members(binding: RoleBinding) -> None:
-    """The namespaces and clusters in which this binding may have brought a role into use, or out of it.
-
-    A custom role on the whole hub may be new to any cluster; its visits come anyway, so they are not all woken at once.
-    """
-    if binding.cluster_id is not None:
-        for cluster in Cluster.objects.filter(pk=binding.cluster_id):
-            wake(cluster)
-    if binding.scope_kind not in ("tenant", "project") or binding.tenant_id is None:
-        return
-    namespaces = ProjectNamespace.objects.filter(tenant_id=binding.tenant_id)
-    owned = Cluster.objects.filter(tenant_id=binding.tenant_id)
-    if binding.project_id is not None:
-        namespaces = namespaces.filter(project_id=binding.project_id)
-        owned = owned.filter(project_id=binding.project_id)
-    for namespace in namespaces.order_by("id"):
-        wake(namespace)
-    shared = Cluster.objects.filter(namespaces__in=namespaces)
-    for cluster in Cluster.objects.filter(Q(pk__in=shared.values("pk")) | Q(pk__in=owned.values("pk"))).order_by("id"):
-        wake(cluster)
 
 
 def _detail(binding: RoleBinding) -> dict[str, str]:

@@ -120,13 +120,13 @@ def _login_form(
             "title": provider.display_name or provider.name,
             "address": address(f"/login/{provider.name}", return_to=return_to),
         }
-        for provider in IdentityProvider.objects.filter(is_enabled=True).order_by("display_name", "name")
+        for provider in IdentityProvider.objects.filter(is_enabled=True)
     ]
     context = {
         "return_to": return_to,
         "faults": faults or {},
         "username": request.POST.get("username", "")[:200],
-        "providers": providers,
+        "providers": sorted(providers, key=lambda provider: provider["title"].casefold()),
         "local": environment().local_login == "shown",
     }
     return render_page(request, "pages/login.html", context, status)

@@ -14,12 +14,12 @@ from hub.core.requests import request_context
 from hub.identity.passwords import MAXIMUM_LENGTH
 from hub.identity.services import change_own_password
 
-Password = Annotated[str, Field(max_length=MAXIMUM_LENGTH, repr=False)]
+Password = Annotated[str, Field(max_length=MAXIMUM_LENGTH)]
 
 
 class PasswordBody(Body):
-    current: Password
-    new: Password
+    current: Password = Field(repr=False)
+    new: Password = Field(repr=False)
 
 
 class OwnPasswordViewSet(ApiViewSet, wall=True):

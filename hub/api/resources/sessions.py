@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 from pydantic import AliasPath, Field
 
+from hub.access.services import refuse_stronger_user
 from hub.api.actions import Deletes, Gets, Lists
 from hub.api.documents import RecordShown
 from hub.api.listing import Filter, IdFilter, Listing
@@ -48,5 +49,6 @@ class SessionViewSet(Lists[Session], Gets[Session], Deletes[Session]):
     listing = Listing((IdFilter("user"), OpenFilter("open")), ("-created_at", "-last_seen_at"))
 
     def perform_delete(self, row: Session, expected_version: int | None) -> Operation | None:
+        refuse_stronger_user(self.actor, row.user)
         end_session(self.actor, row, "logged_out" if row.user_id == self.actor.id else "ended_by_other")
         return None

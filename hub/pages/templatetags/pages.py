@@ -50,7 +50,8 @@ def field(
     """One input with its label, its hint and what is wrong with it (``faults`` of the page). ``label`` and ``hint`` are keys
     of texts. The focus goes to the ``first`` one, or to the first that is wrong.
     """
-    language, faults = context["language"], context.get("faults", {})
+    language = context["language"]
+    faults: dict[str, str] = context.get("faults") or {}
     fault = faults.get(name, "")
     return {
         "name": name,

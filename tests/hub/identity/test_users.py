@@ -13,8 +13,8 @@ from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
 from hub.identity import login_limits
 from hub.identity.actors import actor_of
-from hub.identity.logins import authenticate_password
-from hub.identity.models import LoginFailures, User
+from hub.identity.logins import authenticate_password, complete_login
+from hub.identity.models import LoginFailures, LoginMethod, User
 from hub.identity.passwords import check_fitness, generate_password, hash_password, is_password
 from hub.identity.services import create_user, set_display_name, set_password
 from tests.hub.builders import unique
@@ -140,7 +140,9 @@ class TestLoggingIn:
 
     def test_good_and_failed_logins_are_in_the_audit_trail(self, maria: User) -> None:
         authenticate_password("maria", "wrong", peer=PEER)
-        authenticate_password("maria", GOOD, peer=PEER)
+        found = authenticate_password("maria", GOOD, peer=PEER)
+        assert found is not None
+        complete_login(found, LoginMethod.PASSWORD)
         events = AuditEvent.objects.filter(verb="login", object_id=maria.pk).order_by("at")
         assert [event.outcome for event in events] == ["denied", "succeeded"]
 

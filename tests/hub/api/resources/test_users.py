@@ -2,14 +2,22 @@
 
 from typing import Any
 
+import pyotp
 import pytest
 
+from hub.access.custom_roles import RoleText, create_role
+from hub.access.services import ensure_first_admin
 from hub.api.models import KeptAnswer
 from hub.audit.models import AuditEvent
+from hub.core.access import SYSTEM
+from hub.identity.actors import actor_of
 from hub.identity.logins import authenticate_password
-from hub.identity.models import User
+from hub.identity.models import RecoveryCode, User, UserKind
+from hub.identity.second_factor import begin_enrolment, confirm_enrolment
+from hub.identity.sessions import authenticate_session, start_session
+from hub.tenancy.models import Tenant
 from tests.hub.api.callers import Caller, make_caller
-from tests.hub.builders import make_user
+from tests.hub.builders import make_user, unique, user_of
 
 GOOD = "correct horse battery staple"
 BETTER = "quite another long password"
@@ -27,8 +35,12 @@ def test_an_administrator_makes_a_user_who_logs_in(admin: Caller) -> None:
         "updated_at",
         "username",
         "display_name",
+        "email",
         "is_active",
         "must_change_password",
+        "second_factor",
+        "last_login_at",
+        "can",
     }
     assert (made.body["username"], made.body["display_name"]) == ("maria", "Maria")
     assert (made.body["is_active"], made.body["must_change_password"]) == (True, True)
@@ -160,12 +172,134 @@ def test_sec37_the_last_administrator_cannot_be_disabled(admin: Caller) -> None:
 
 def test_sec32_a_narrowed_token_sets_no_password(admin: Caller) -> None:
     """Who could, would log in with it and have what the token leaves out."""
+    user = make_user()
     narrow = admin.narrowed(verbs=frozenset({"get", "update"}))
-    answer = narrow.patch(f"users/{admin.user_id}", {"password": GOOD})
+    answer = narrow.patch(f"users/{user.pk}", {"password": GOOD})
     assert (answer.status, answer.faults) == (403, {"/password": "token.scope_too_wide"})
-    assert narrow.patch(f"users/{admin.user_id}", {"display_name": "A"}).status == 200
-    assert authenticate_password(admin.user.name, GOOD, peer=PEER) is None
+    assert narrow.patch(f"users/{user.pk}", {"display_name": "A"}).status == 200
+    assert authenticate_password(user.username, GOOD, peer=PEER) is None
 
 
-def test_a_user_cannot_be_deleted(admin: Caller) -> None:
-    assert admin.delete(f"users/{make_user().pk}").status == 405
+def test_ones_own_password_is_not_set_without_the_one_before(admin: Caller) -> None:
+    answer = admin.patch(f"users/{admin.user_id}", {"password": GOOD})
+    assert (answer.status, answer.faults) == (409, {"/password": "password.own"})
+
+
+def test_sec47_who_gets_a_password_from_another_is_logged_out_everywhere(admin: Caller) -> None:
+    other = make_caller()
+    session, cookie = start_session(user_of(other.user), peer=PEER, user_agent="")
+    assert admin.patch(f"users/{other.user_id}", {"password": GOOD}).status == 200
+    assert other.get("whoami").status == 401
+    assert authenticate_session(cookie) is None
+    session.refresh_from_db()
+    assert session.end_reason == "password_changed"
+
+
+def test_sec47_a_disabled_users_session_does_not_come_back_with_him(admin: Caller) -> None:
+    user = make_user()
+    _, cookie = start_session(user, peer=PEER, user_agent="")
+    for active in (False, True):
+        assert admin.patch(f"users/{user.pk}", {"is_active": active}).status == 200
+        assert authenticate_session(cookie) is None
+
+
+def test_sec47_an_administrator_logs_a_user_out_everywhere(admin: Caller) -> None:
+    other = make_caller()
+    _, cookie = start_session(user_of(other.user), peer=PEER, user_agent="")
+    assert admin.post(f"users/{other.user_id}/end-sessions", None).status == 204
+    assert other.get("whoami").status == 401
+    assert authenticate_session(cookie) is None
+    assert AuditEvent.objects.filter(actor_id=admin.user_id, resource="sessions", verb="delete").count() == 1
+
+
+def test_an_administrator_resets_a_second_factor_and_that_is_in_the_trail(admin: Caller) -> None:
+    user = make_user()
+    begin_enrolment(actor_of(user), user)
+    confirm_enrolment(actor_of(user), user, pyotp.TOTP(user.totp_secret.reveal()).now(), peer=PEER)
+    assert admin.get(f"users/{user.pk}").body["second_factor"] is True
+    assert admin.post(f"users/{user.pk}/reset-second-factor", None).status == 204
+    user.refresh_from_db()
+    assert not user.has_second_factor
+    assert not user.totp_secret
+    assert not RecoveryCode.objects.filter(user=user).exists()
+    event = AuditEvent.objects.get(actor_id=admin.user_id, object_id=user.pk, verb="update")
+    assert event.changes == {"second_factor": [True, False]}
+
+
+def test_ones_own_second_factor_is_not_reset_without_a_code(admin: Caller) -> None:
+    answer = admin.post(f"users/{admin.user_id}/reset-second-factor", None)
+    assert (answer.status, answer.code) == (409, "second_factor.own")
+
+
+ACTS = ("patch", "disable", "password", "delete", "end-sessions", "reset-second-factor", "end-session")
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_sec37_nobody_acts_on_a_user_with_a_right_that_he_lacks(admin: Caller, tenant: Tenant, act: str) -> None:
+    """A helper who may do everything to users and sessions, and nothing else, against an owner of a tenant."""
+    rules = [{"resources": ["users", "sessions"], "verbs": ["*"]}]
+    role = create_role(SYSTEM, None, RoleText(unique("helper"), "", ["hub"], rules, [], []))
+    helper = make_caller(role.key)
+    weak, strong = make_user(), user_of(make_caller("tenant-owner", tenant).user)
+    assert act_on(helper, act, weak) in (200, 204)
+    assert act_on(helper, act, strong) == 403
+    assert User.objects.get(pk=strong.pk) == strong
+    assert authenticate_password(strong.username, BETTER, peer=PEER) is None
+
+
+def act_on(caller: Caller, act: str, user: User) -> int:
+    session, _ = start_session(user, peer=PEER, user_agent="")
+    path = f"users/{user.pk}"
+    bodies: dict[str, Any] = {
+        "patch": {"display_name": "x"},
+        "disable": {"is_active": False},
+        "password": {"password": BETTER},
+    }
+    if act in bodies:
+        return caller.patch(path, bodies[act]).status
+    if act == "delete":
+        return caller.delete(path).status
+    if act == "end-session":
+        return caller.delete(f"sessions/{session.pk}").status
+    return caller.post(f"{path}/{act}", None).status
+
+
+def test_a_deleted_user_is_gone_and_what_he_made_is_not(admin: Caller) -> None:
+    maker = make_caller("hub-admin")
+    made = maker.post("tenants", {"name": unique("made")})
+    _, cookie = start_session(user_of(maker.user), peer=PEER, user_agent="")
+    assert admin.delete(f"users/{maker.user_id}").status == 204
+    assert admin.get(f"users/{maker.user_id}").status == 404
+    assert admin.get(made.location).status == 200
+    assert maker.get("whoami").status == 401
+    assert authenticate_session(cookie) is None
+    event = AuditEvent.objects.get(verb="delete", resource="users", object_id=maker.user_id)
+    assert (event.actor_id, event.object_name) == (admin.user_id, maker.user.name)
+
+
+def test_sec37_the_last_administrator_cannot_be_deleted(admin: Caller) -> None:
+    answer = admin.delete(f"users/{admin.user_id}")
+    assert (answer.status, answer.code) == (409, "role_binding.last_admin")
+    assert admin.get("whoami").status == 200
+
+
+def test_sec12_a_deleted_first_administrator_does_not_come_back(db: None) -> None:
+    first, password = ensure_first_admin()
+    assert password is not None
+    assert first.must_change_password
+    other = make_caller("hub-admin")
+    assert other.delete(f"users/{first.pk}").status == 204
+    assert ensure_first_admin()[1] is None
+    assert not User.objects.filter(username=first.username).exists()
+
+
+def test_a_service_account_is_not_among_the_users(admin: Caller) -> None:
+    account = make_user()
+    User.objects.filter(pk=account.pk).update(kind=UserKind.SERVICE_ACCOUNT)
+    assert admin.get(f"users/{account.pk}").status == 404
+
+
+@pytest.mark.parametrize("member", ["totp_secret", "kind", "last_login_at", "password_hash", "email", "is_active"])
+def test_sec42_what_the_hub_owns_is_not_taken_from_a_client(admin: Caller, member: str) -> None:
+    answer = admin.post("users", {"username": unique("maria"), member: "x"})
+    assert (answer.status, answer.faults) == (400, {f"/{member}": "field.unknown"})
