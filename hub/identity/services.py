@@ -14,7 +14,7 @@ from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
 
 from . import login_limits
-from .models import ApiToken, Session, User
+from .models import ApiToken, Session, User, UserKind
 from .passwords import check_fitness, hash_password, is_password
 from .sessions import end_sessions
 from .token_scope import is_within
@@ -76,8 +76,11 @@ def set_password(
 
     Whoever knew the old one is out: all sessions end but the one by which the user himself changes it, and when somebody
     else sets it, all tokens too. A password gives all that its user may do, so an actor who came with a narrowed token sets
-    none. Raises HubError ``token.scope_too_wide`` or ``password.unfit``, StaleVersion.
+    none; nobody logs in as a service account, so it has none. Raises HubError ``token.scope_too_wide``, ``password.none`` or
+    ``password.unfit``, StaleVersion.
     """
+    if user.kind != UserKind.PERSON:
+        raise HubError("password.none", pointer=pointer)
     if actor.token_scope is not None and not is_within(TokenScope(), actor.token_scope):
         raise HubError("token.scope_too_wide", pointer=pointer)
     check_fitness(password, user.username, pointer)
