@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from hub.audit.services import record
-from hub.core.access import SYSTEM
+from hub.core.access import Actor
 from hub.core.changes import record_insert
 from hub.core.errors import HubError, define
 from hub.core.keys import key_ring
@@ -37,7 +37,7 @@ class LinkedLogin:
     cookie: str
 
 
-def make_login_link(user: User) -> str:
+def make_login_link(actor: Actor, user: User) -> str:
     """The text of a new link. Raises HubError ``login_link.user_unfit`` for who cannot log in anyway."""
     if not user.is_active or user.kind != UserKind.PERSON:
         raise HubError("login_link.user_unfit")
@@ -48,7 +48,7 @@ def make_login_link(user: User) -> str:
     )
     with transaction.atomic():
         record_insert(link)
-        record(SYSTEM, "create", "login-links", link, object_name=user.username, detail={"user": str(user.pk)})
+        record(actor, "create", "login-links", link, object_name=user.username, detail={"user": str(user.pk)})
     return text.render()
 
 

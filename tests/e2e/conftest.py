@@ -39,7 +39,7 @@ def hub(kube_binaries: object) -> Iterator[Hub]:
         patch.setenv("PADDOCK_FAILPOINTS_FOLDER", str(home))
         stack.__enter__()
     try:
-        token = stack.processes.run("token", manage("issue_token", "admin", "--name", "e2e"), timeout=60)
+        token = stack.processes.run("token", manage("issue_token", "e2e", "--administrator"), timeout=60)
         yield Hub(stack, HubClient(stack.local_url, stack.ca_file, token.strip()))
     finally:
         stack.__exit__(None, None, None)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from hub.audit.console import console
 from hub.core.environment import environment
 from hub.core.errors import HubError
 from hub.identity.login_links import LIFETIME, make_login_link
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user {username!r}.")
         try:
-            link = make_login_link(user)
+            link = make_login_link(console(), user)
         except HubError as error:
             raise CommandError(f"{error.title}: {username!r} is disabled, or a service account.") from error
         self.stderr.write(

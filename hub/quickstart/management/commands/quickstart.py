@@ -52,7 +52,7 @@ class Command(BaseCommand):
 
     def _run_demo(self, stack: Stack, distribution: str) -> None:
         token = stack.processes.run(
-            "token", manage("issue_token", "admin", "--name", "demo", "--days", "1"), timeout=60
+            "token", manage("issue_token", "demo", "--administrator", "--name", "demo", "--days", "1"), timeout=60
         )
         client = HubClient(stack.local_url, stack.ca_file, token.strip())
         job = Demo(client, stack.kubeconfigs, stack.home, distribution, say=self._say, revive=stack.processes.revive)
@@ -60,9 +60,10 @@ class Command(BaseCommand):
 
     def _tell_addresses(self, stack: Stack) -> None:
         settings = stack.settings
-        self._say(f"\nAddress:  {settings.url}")
+        self._say(f"\nLogin:    {settings.url}/login")
         if stack.first_password:
-            self._say(f"Login:    admin, one-time password {stack.first_password}")
+            self._say(f"          admin, one-time password {stack.first_password} (to be changed at the first login)")
+        self._say(f"API:      {settings.url}/api/v1")
         if stack.ca_file:
             self._say(f"CA:       {stack.ca_file}")
         if settings.listen_host in {"127.0.0.1", "localhost", "::1"}:
