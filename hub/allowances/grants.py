@@ -5,9 +5,8 @@ whether something exists, or for whom (SEC-40).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from django.db import transaction
 
@@ -46,7 +45,9 @@ def set_grants(actor: Actor, tenant: Tenant, cluster: Cluster, wanted: Iterable[
     into ``/grants``; ``cluster.foreign`` for the cluster of another tenant (SEC-33).
     """
     pairs = list(dict.fromkeys(wanted))
-    faults = [fault for index, (kind, name) in enumerate(pairs) if (fault := _fault(index, kind, name)) is not None]
+    faults = [
+        fault for index, (kind, name) in enumerate(pairs) for fault in grant_faults(kind, name, f"/grants/{index}")
+    ]
     if faults:
         raise HubError("request.invalid", causes=faults)
     if cluster.tenant_id not in (None, tenant.pk):
@@ -86,18 +87,12 @@ def check_granted(project: Project, cluster: Cluster, kind: GrantKind, names: It
         raise HubError("request.invalid", causes=faults)
 
 
-def granted_names(tenant_ids: Iterable[UUID], cluster: Cluster, kind: GrantKind) -> set[str]:
-    """The names of one kind that any of these tenants may use in a cluster; ``*`` among them stands for all."""
-    rows = Grant.objects.filter(tenant_id__in=set(tenant_ids), cluster=cluster, kind=kind)
-    return set(rows.values_list("name", flat=True))
-
-
-def _fault(index: int, kind: str, name: str) -> HubError | None:
+def grant_faults(kind: str, name: str, pointer: str) -> Iterator[HubError]:
+    """What is wrong with one grant that is asked for; ``pointer`` is that of the grant."""
     if kind not in GrantKind.values:
-        return HubError("grant.kind_unknown", pointer=f"/grants/{index}/kind", known=GrantKind.values)
-    if name != ALL and (len(name) > NAME_LIMIT or not _NAME.fullmatch(name)):
-        return HubError("grant.name_invalid", pointer=f"/grants/{index}/name", limit=NAME_LIMIT)
-    return None
+        yield HubError("grant.kind_unknown", pointer=f"{pointer}/kind", known=GrantKind.values)
+    elif name != ALL and (len(name) > NAME_LIMIT or not _NAME.fullmatch(name)):
+        yield HubError("grant.name_invalid", pointer=f"{pointer}/name", limit=NAME_LIMIT)
 
 
 def _insert(actor: Actor, grant: Grant) -> Grant:

@@ -4,8 +4,7 @@ Who may set which quota is decided in ``hub.api``; that no share exceeds the ten
 be lowered below what is taken: nothing is stopped, and nothing more is ordered until it fits again.
 """
 
-from collections.abc import Iterable, Mapping
-from uuid import UUID
+from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
 
@@ -39,8 +38,9 @@ def create_quota(
     cluster: Cluster | None = None,
     limits: Limits,
     namespace_defaults: Limits | None = None,
+    pointer: str = "/limits",
 ) -> Quota:
-    """Limits a tenant, or one of its projects, over all clusters or in one.
+    """Limits a tenant, or one of its projects, over all clusters or in one. ``pointer`` is where the limits came from.
 
     Raises HubError ``quota.exists``, ``quota.share_too_large``, ``quota.defaults_without_project``, ``cluster.foreign``, or
     ``request.invalid`` whose causes are ``quota.amount_invalid``.
@@ -49,7 +49,7 @@ def create_quota(
     if cluster is not None and cluster.tenant_id not in (None, tenant.pk):
         raise HubError("cluster.foreign", pointer="/cluster")
     quota = Quota(tenant=tenant, project=project, cluster=cluster)
-    _take(quota, limits, namespace_defaults or {})
+    _take(quota, limits, namespace_defaults or {}, pointer)
     try:
         with transaction.atomic():
             lock_tenant(tenant.pk)
@@ -107,17 +107,11 @@ def promised_beyond_budget(quota: Quota) -> dict[str, int]:
     return next((overrun(promised, budget.limits) for budget in same_place if budget.project_id is None), {})
 
 
-def effective_limits(quotas: Iterable[Quota], project_id: UUID | None, cluster_id: UUID | None) -> dict[str, int]:
-    """The limits set for exactly this tenant or project and exactly this cluster or all of them; {} when there are none."""
-    match = [quota for quota in quotas if (quota.project_id, quota.cluster_id) == (project_id, cluster_id)]
-    return dict(match[0].limits) if match else {}
-
-
-def _take(quota: Quota, limits: Limits, namespace_defaults: Limits) -> None:
+def _take(quota: Quota, limits: Limits, namespace_defaults: Limits, pointer: str = "/limits") -> None:
     if namespace_defaults and quota.project_id is None:
         raise HubError("quota.defaults_without_project", pointer="/namespace_defaults")
     faults: list[HubError] = []
-    quota.limits = _read(limits, "/limits", faults)
+    quota.limits = _read(limits, pointer, faults)
     quota.namespace_defaults = _read(namespace_defaults, "/namespace_defaults", faults)
     if faults:
         raise HubError("request.invalid", causes=faults)

@@ -89,7 +89,7 @@ class GrantViewSet(Lists[Grant], Gets[Grant], Creates[Grant], Deletes[Grant]):
         cluster = references["cluster"]
         tenant = _tenant(self.actor, body.tenant, cluster)
         made = set_grants(self.actor, tenant, cluster, [(grant.kind, grant.name) for grant in body.grants])
-        return Made(made[0], extra={"items": [self.document_of(grant) for grant in made]})
+        return Made(made[0], extra={"items": self.documents_of(made)})
 
     def answer(self, made: Made, status: int) -> Response:
         """Many are made at once, so the answer is a list, without one entity tag or place."""

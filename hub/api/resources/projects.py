@@ -35,7 +35,9 @@ class ProjectViewSet(Lists[Project], Gets[Project], Creates[Project], Updates[Pr
     resource = "projects"
     rows = Project.objects.all()
     shown = ProjectShown
-    listing = Listing((TextFilter("name"), IdFilter("tenant")), ("-created_at", "name"))
+    listing = Listing(
+        (TextFilter("name"), TextFilter("display_name"), IdFilter("tenant")), ("-created_at", "name", "updated_at")
+    )
     create_body = ProjectBody
     update_body = ProjectChange
     references = {"tenant": Reference(Tenant.objects.all())}

@@ -3,12 +3,14 @@
 A tenant's budget is the hub's to give; its owner divides it among his projects.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from django.db.models import Model
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from hub.access.permissions import WRITE_VERBS
 from hub.allowances.models import Quota
 from hub.allowances.quotas import (
     create_quota,
@@ -18,9 +20,9 @@ from hub.allowances.quotas import (
     update_quota,
 )
 from hub.api.actions import Creates, Deletes, Gets, Lists, Made, Reference, References, Updates
-from hub.api.documents import Body, Id, RecordShown
+from hub.api.documents import CAN, Body, Id, RecordShown
 from hub.api.listing import IdFilter, Listing
-from hub.core.access import HUB_SCOPE
+from hub.core.access import HUB_SCOPE, can
 from hub.core.errors import HubError, define
 from hub.federation.models import Cluster
 from hub.operations.models import Operation
@@ -28,7 +30,17 @@ from hub.tenancy.models import Project, Tenant
 
 define("quota.whose", 400, "Name the tenant whose budget it is, or the project whose share, not both")
 
-LimitsGiven = Annotated[dict[str, int | str | None], Field(max_length=20)]
+
+def _amount(value: object) -> object:
+    if value is not None and type(value) not in (int, str):
+        raise ValueError("an amount is a whole number or a quantity")
+    return value
+
+
+_AMOUNT = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]}
+LimitsGiven = Annotated[
+    dict[str, Annotated[Any, PlainValidator(_amount), WithJsonSchema(_AMOUNT)]], Field(max_length=20)
+]
 """A whole number in the resource's unit (cores, MiB, GiB, pieces), or a Kubernetes quantity such as ``64Gi``."""
 
 
@@ -93,6 +105,16 @@ class QuotaViewSet(Lists[Quota], Gets[Quota], Creates[Quota], Updates[Quota], De
         "cluster": Reference(Cluster.objects.all()),
     }
 
+    def documents_of(self, rows: Sequence[Model]) -> list[dict[str, Any]]:
+        """A budget is changed by the hub's people alone, so nobody else is shown that he could."""
+        hub_verbs = {verb for verb in WRITE_VERBS if can(self.actor, verb, "quotas", HUB_SCOPE).allowed}
+        return [
+            document
+            if document["project"] is not None
+            else {**document, CAN: [verb for verb in document[CAN] if verb not in WRITE_VERBS or verb in hub_verbs]}
+            for document in super().documents_of(rows)
+        ]
+
     def perform_create(self, body: QuotaBody, references: References) -> Made:
         if (body.tenant is None) == (body.project is None):
             raise HubError("quota.whose", pointer="/tenant")
@@ -104,8 +126,8 @@ class QuotaViewSet(Lists[Quota], Gets[Quota], Creates[Quota], Updates[Quota], De
             project.tenant if project is not None else references["tenant"],
             project=project,
             cluster=references.get("cluster"),
-            limits=_given(body.limits),
-            namespace_defaults=_given(body.namespace_defaults),
+            limits=given_limits(body.limits),
+            namespace_defaults=given_limits(body.namespace_defaults),
         )
         return _made(quota)
 
@@ -114,8 +136,8 @@ class QuotaViewSet(Lists[Quota], Gets[Quota], Creates[Quota], Updates[Quota], De
         quota = update_quota(
             self.actor,
             row,
-            limits=_given(body.limits),
-            namespace_defaults=_given(body.namespace_defaults),
+            limits=given_limits(body.limits),
+            namespace_defaults=given_limits(body.namespace_defaults),
             expected_version=expected_version,
         )
         return _made(quota)
@@ -131,8 +153,8 @@ class QuotaViewSet(Lists[Quota], Gets[Quota], Creates[Quota], Updates[Quota], De
             self.authorise(self.verb, HUB_SCOPE)
 
 
-def _given(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Null takes a limit away, as in a merge patch."""
+def given_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of ``LimitsGiven``: null takes a limit away, as in a merge patch."""
     return {resource: amount for resource, amount in limits.items() if amount is not None}
 
 

@@ -69,7 +69,7 @@ def test_in_a_tenant_s_own_cluster_only_what_is_set_for_it_counts(db: None) -> N
 def test_containers_need_defaults_only_where_their_limits_are_counted(resource: str) -> None:
     quota = render_namespace_quota({resource: 0}, on_harvester=True)
     assert quota is not None
-    assert list(quota.hard.values())[0].startswith("0")
+    assert next(iter(quota.hard.values())).startswith("0")
     assert quota.container_limits is None
 
 

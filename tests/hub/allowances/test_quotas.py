@@ -16,7 +16,8 @@ from hub.core.access import SYSTEM
 from hub.core.changes import StaleVersion
 from hub.core.errors import HubError
 from hub.core.ids import uuid7
-from hub.federation.models import ProjectNamespace
+from hub.federation.models import Cluster, ProjectNamespace
+from hub.tenancy.models import Project
 from tests.hub.builders import make_cluster, make_namespace, make_project, make_tenant
 
 
@@ -52,9 +53,9 @@ def test_every_amount_that_makes_no_sense_is_told_with_its_place(db: None) -> No
 def test_one_quota_for_each_owner_and_place(db: None) -> None:
     project, cluster = make_project(), make_cluster()
     for where in ({}, {"cluster": cluster}, {"project": project}, {"project": project, "cluster": cluster}):
-        create_quota(SYSTEM, project.tenant, limits={"vms": 1}, **where)  # type: ignore[arg-type]
+        create_quota(SYSTEM, project.tenant, limits={"vms": 1}, **where)
         with pytest.raises(HubError, match=r"quota\.exists"):
-            create_quota(SYSTEM, project.tenant, limits={"vms": 1}, **where)  # type: ignore[arg-type]
+            create_quota(SYSTEM, project.tenant, limits={"vms": 1}, **where)
     assert Quota.objects.count() == 4
 
 
@@ -127,7 +128,7 @@ def test_the_namespaces_that_a_change_concerns_are_woken_and_no_others(db: None)
         for cluster in (here, there)
     }
 
-    def woken() -> set[object]:
+    def woken() -> set[tuple[Project, Cluster]]:
         due = ProjectNamespace.objects.filter(next_run_at__isnull=False)
         found = {key for key, pk in rows.items() if pk in set(due.values_list("pk", flat=True))}
         ProjectNamespace.objects.update(next_run_at=None)
