@@ -198,7 +198,7 @@ def _clusters(hub: Hub, token: Token) -> list[tuple[str, str]]:
     place: str | None = None
     while True:
         page = hub.get("clusters?sort=name&limit=500" + (f"&continue={place}" if place else ""), token.token)
-        found += [(str(c["id"]), str(c["name"])) for c in page["items"] if "proxy" in c.get("verbs", ("proxy",))]
+        found += [(str(c["id"]), str(c["name"])) for c in page["items"] if "proxy" in c.get("can", ("proxy",))]
         place = page.get("continue")
         if not place:
             return found

@@ -1,6 +1,8 @@
 """Invitations: one link, one acceptor, and no right that its maker does not have."""
 
 import datetime
+from functools import partial
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -88,10 +90,9 @@ def test_the_second_to_open_it_is_told_so_and_not_by_whom(owner: Actor, tenant: 
     text = invite(owner, tenant)
     accept(guest, text)
     other = make_user("other")
-    for act in (find_invitation, accept_invitation):
-        arguments = (other, text) if act is find_invitation else (actor_of(other), other, text)
+    for act in (partial(find_invitation, other, text), partial(accept, other, text)):
         with pytest.raises(HubError) as refused:
-            act(*arguments)  # type: ignore[operator]
+            act()
         assert refused.value.code == "invitation.taken"
         assert guest.username not in str(refused.value)
         assert not refused.value.params
@@ -159,7 +160,7 @@ def test_sec32_a_link_does_not_outlive_its_makers_rights(tenant: Tenant, guest: 
     maker = make_actor("tenant-owner", tenant)
     text = invite(maker, tenant)
     if loss == "role":
-        unbind_role(SYSTEM, RoleBinding.objects.get(user_id=maker.id))
+        unbind_role(SYSTEM, RoleBinding.objects.get(user=user_of(maker)))
     elif loss == "account":
         User.objects.filter(pk=user_of(maker).pk).update(is_active=False)
     else:
@@ -198,7 +199,7 @@ def test_a_role_that_cannot_be_given_there_is_refused(owner: Actor, tenant: Tena
     ],
 )
 def test_an_invitation_that_is_wrong_is_refused(
-    owner: Actor, tenant: Tenant, options: dict[str, object], code: str
+    owner: Actor, tenant: Tenant, options: dict[str, Any], code: str
 ) -> None:
     assert refusal(lambda: invite(owner, tenant, **options)) == code
 
