@@ -152,10 +152,15 @@ def _take_code(user: User, code: str) -> bool:
     )
 
 
+def current_step() -> int:
+    """The number of this half minute."""
+    return int(time.time()) // STEP_SECONDS
+
+
 def _find_step(user: User, code: str) -> int | None:
     """The half minute whose code this is."""
     totp = pyotp.TOTP(user.totp_secret.reveal(), interval=STEP_SECONDS)
-    now = int(time.time()) // STEP_SECONDS
+    now = current_step()
     offered = "".join(code.split()).encode()
     matching = [
         step for step in (now, now - 1, now + 1) if hmac.compare_digest(totp.generate_otp(step).encode(), offered)
