@@ -36,15 +36,21 @@ class Missing:
 
 
 def refuse_escalation(
-    actor: Actor, role: ResolvedRole, scope: AccessScope, until: datetime.datetime | None = None
+    actor: Actor,
+    role: ResolvedRole,
+    scope: AccessScope,
+    until: datetime.datetime | None = None,
+    *,
+    code: str = "role_binding.escalates",
+    pointer: str = "/role",
 ) -> None:
-    """Raises HubError ``role_binding.escalates`` unless the actor holds, at the scope, all that the role gives there.
+    """Raises HubError with this code unless the actor holds, at the scope, all that the role gives there.
 
     ``until`` is when the role's holder will lose it; None: never.
     """
     lacking = _lacking(actor, _holdings(actor), role, scope, until)
     if lacking is not None:
-        raise HubError("role_binding.escalates", pointer="/role", verb=lacking.verb, resource=lacking.resource)
+        raise HubError(code, pointer=pointer, verb=lacking.verb, resource=lacking.resource)
 
 
 def refuse_stronger_user(actor: Actor, user: User) -> None:

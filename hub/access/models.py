@@ -117,6 +117,25 @@ class RoleBinding(Record):
         return ids.get(self.scope_kind)
 
     @property
+    def username(self) -> str | None:
+        return self.user.username if self.user is not None else None
+
+    @property
+    def group_name(self) -> str | None:
+        return str(self.group) if self.group is not None else None
+
+    @property
+    def service_account(self) -> UUID | None:
+        """The service account that its user is; None for a person's and a group's."""
+        account = getattr(self.user, "service_account", None)
+        return account.pk if account is not None else None
+
+    @property
+    def role_name(self) -> str:
+        """The role's name for people."""
+        return self.custom_role.name if self.custom_role is not None else self.role
+
+    @property
     def fact(self) -> BindingFact:
         """The binding as ``grants`` reads it."""
         return BindingFact(self.role, self.scope_kind, self.scope_id, self.expires_at, self.pk, self.group_id)

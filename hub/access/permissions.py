@@ -153,6 +153,7 @@ _TABLE = (
     Resource(
         "quotas", CRUD, "allowances.Quota", tenant=("tenant_id",), project=("project_id",), cluster=("cluster_id",)
     ),
+    Resource("built-in-roles", READ_VERBS, public_verbs=READ_VERBS),
     Resource("releases", READ_VERBS, public_verbs=READ_VERBS),
     Resource("node-drivers", READ_VERBS, public_verbs=READ_VERBS),
 )

@@ -72,6 +72,10 @@ class RoleBindingQuerySet(models.QuerySet["RoleBinding"]):
         )
         return [build_fact(row) for row in rows]
 
+    def with_names(self) -> Self:
+        """With the names of holders and roles beside them."""
+        return self.select_related("user__service_account", "group", "custom_role")
+
     def of_tenants(self, tenant_ids: Collection[UUID]) -> Self:
         """Bindings on these tenants and on their projects."""
         return self.filter(scope_kind__in=("tenant", "project"), tenant_id__in=tenant_ids)

@@ -60,17 +60,16 @@ class RoleBook:
         self._roles: dict[str, Role] = {**{role.name: role for role in custom}, **ROLES}
         self._resolved: dict[str, ResolvedRole | None] = {}
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """All roles that are in it, resolvable or not."""
-        return frozenset(self._roles)
-
     def find(self, key: str) -> ResolvedRole | None:
         """The role of this key; None when there is none, or when it cannot be resolved."""
         if key not in self._resolved:
             chain = self._chain(key)
             self._resolved[key] = self._resolve(self._roles[key], chain) if chain else None
         return self._resolved[key]
+
+    def find_own(self, key: str) -> Role | None:
+        """The role of this key as it is written, without what it inherits; None when there is none."""
+        return self._roles.get(key)
 
     def own_rules(self, key: str) -> tuple[PolicyRule, ...]:
         """The rules that the role's ClusterRole has in members; none for an unknown role."""

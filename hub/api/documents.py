@@ -69,7 +69,18 @@ def _parse_id(value: object) -> UUID:
     return UUID(value)
 
 
+def _parse_moment(value: object) -> datetime.datetime:
+    if not isinstance(value, str | datetime.datetime):
+        raise ValueError("a time is a string")
+    at = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+    if at.tzinfo is None:
+        raise ValueError("a time has its offset")
+    return at
+
+
 Id = Annotated[UUID, BeforeValidator(_parse_id)]
+Moment = Annotated[datetime.datetime, BeforeValidator(_parse_moment)]
+"""RFC 3339, with the offset from UTC."""
 Text = Annotated[str, StringConstraints(max_length=TEXT_LIMIT)]
 LongText = Annotated[str, StringConstraints(max_length=8192)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LIMIT)]

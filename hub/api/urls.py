@@ -24,6 +24,7 @@ from .resources.project_namespaces import ProjectNamespaceViewSet
 from .resources.projects import ProjectViewSet
 from .resources.quotas import QuotaViewSet
 from .resources.role_bindings import RoleBindingViewSet
+from .resources.roles import BuiltInRoleViewSet, RoleViewSet
 from .resources.service_accounts import ServiceAccountViewSet
 from .resources.session import CurrentSessionViewSet
 from .resources.sessions import SessionViewSet
@@ -37,6 +38,7 @@ from .viewsets import ApiViewSet
 VIEWSETS: tuple[type[ApiViewSet], ...] = (
     AuditEventViewSet,
     AuditForwarderViewSet,
+    BuiltInRoleViewSet,
     ClusterViewSet,
     GrantViewSet,
     GuestClusterViewSet,
@@ -51,6 +53,7 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     QuotaViewSet,
     ReleaseViewSet,
     RoleBindingViewSet,
+    RoleViewSet,
     ServiceAccountViewSet,
     SessionViewSet,
     TenantViewSet,

@@ -40,7 +40,8 @@ def test_an_export_is_the_list_whole_and_in_its_order(admin: Caller, tenant: Ten
     assert answer.response["Content-Disposition"] == 'attachment; filename="audit-events.ndjson"'
     assert answer.response["X-Request-Id"]
     assert not answer.response.has_header("Content-Length")
-    assert lines(answer) == admin.items(f"audit-events?object={tenant.pk}")
+    listed = admin.items(f"audit-events?object={tenant.pk}")
+    assert lines(answer) == [{name: value for name, value in event.items() if name != "can"} for event in listed]
 
 
 def test_as_csv_it_has_a_column_for_each_member(admin: Caller, tenant: Tenant) -> None:

@@ -163,9 +163,9 @@ def test_a_list_asks_the_database_as_often_for_many_as_for_one(
     for number in range(3):
         owner.post("guest-clusters", order(place, name=f"web-{number}"))
     owner.get("whoami")
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         assert len(owner.items("guest-clusters")) == 3
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         assert len(owner.items("node-pools")) == 6
 
 
