@@ -22,12 +22,14 @@ from hub.federation.models import Cluster
 from hub.federation.services import import_cluster
 from kube.client import KubeClient
 from kube.credentials import Credentials
+from kube.errors import Forbidden
 from kube.kubeconfig import render_kubeconfig
 from kube.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES
 from simulator.apiserver import ApiServer, Authority
 from simulator.controllers.aggregated import GROUP, VERSION, served_resources
 from simulator.kinds import HARVESTER_KINDS
 from tests.bed.crds import project_crds
+from tests.bed.waiting import wait_for
 from tests.hub.builders import unique
 from tests.simulator.running import LOOPBACK, RunningServer
 from workers.reconcilers.contract import Outcome
@@ -177,6 +179,29 @@ def ready_cluster(member: Member, kind: str = "kubernetes") -> Cluster:
     cluster = import_member(member, kind)
     visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
     return cluster
+
+
+def as_user(cluster: Cluster, *groups: str) -> KubeClient:
+    """A client as the proxy's requests come: the hub's account, acting as somebody in these groups."""
+    return KubeClient(
+        clients.credentials_of(cluster),
+        guard=LOOPBACK,
+        impersonate_user="paddock:user:maria",
+        impersonate_groups=groups,
+    )
+
+
+def wait_until_allowed(attempt: Callable[[], object]) -> None:
+    """A real authorizer sees a new binding a moment later."""
+
+    def allowed() -> bool:
+        try:
+            attempt()
+        except Forbidden:
+            return False
+        return True
+
+    wait_for("the binding to take effect", allowed, seconds=10)
 
 
 def check_states(cluster: Cluster) -> dict[str, str]:

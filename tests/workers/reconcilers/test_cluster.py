@@ -7,18 +7,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from hub.access.models import RoleBinding
 from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM
 from hub.core.changes import LostClaim
 from hub.core.conditions import STUCK, condition
 from hub.core.models import HubIdentity
 from hub.core.work import claim, wake
-from hub.federation import rights
 from hub.federation.checks import CHECKS
-from hub.federation.clients import ClusterUnavailable, client_for, credentials_of, renewal_credentials
+from hub.federation.clients import ClusterUnavailable, client_for, renewal_credentials
 from hub.federation.models import Cluster
-from hub.federation.rights import cluster_group, project_group
+from hub.federation.rights import cluster_group
 from hub.federation.services import (
     enrol_again,
     needs_enrolment,
@@ -37,6 +35,7 @@ from kube.resources import (
     CONFIG_MAPS,
     NAMESPACES,
     NODES,
+    ROLE_BINDINGS,
     SECRETS,
     SERVICE_ACCOUNTS,
 )
@@ -44,10 +43,11 @@ from simulator.apiserver import Authority
 from simulator.apiserver.faults import Fault, FaultKind
 from tests.bed.processes import free_port
 from tests.bed.waiting import wait_for
-from tests.hub.builders import make_actor, make_namespace, make_project, user_of
+from tests.hub.builders import make_project
 from tests.simulator.running import LOOPBACK
 from tests.workers.reconcilers.members import (
     Member,
+    as_user,
     check_states,
     import_member,
     is_gone,
@@ -60,13 +60,6 @@ from tests.workers.reconcilers.members import (
 from workers.reconcilers import cluster as reconciler
 
 pytestmark = pytest.mark.usefixtures("hub")
-
-
-def as_user(cluster: Cluster, *groups: str) -> KubeClient:
-    """A client as the proxy's requests come: the hub's account, acting as somebody in these groups."""
-    return KubeClient(
-        credentials_of(cluster), guard=LOOPBACK, impersonate_user="paddock:user:maria", impersonate_groups=groups
-    )
 
 
 class Killed(BaseException):
@@ -118,18 +111,6 @@ class TestImport:
                 assert (owner["kind"], owner["uid"]) == ("Namespace", namespace["metadata"]["uid"])
         mark = member.client.get(CONFIG_MAPS, "paddock-hub-owner", "paddock-system")["data"]
         assert mark == {"hubId": str(HubIdentity.objects.get().hub_id), "epoch": "1", "clusterId": str(cluster.pk)}
-
-    def test_one_binding_for_each_built_in_cluster_role_and_none_for_a_user(self, member: Member) -> None:
-        cluster = ready_cluster(member)
-        bound = {
-            binding["subjects"][0]["name"]: binding["roleRef"]["name"]
-            for binding in member.client.list(CLUSTER_ROLE_BINDINGS, label_selector="paddock.io/hub-id")
-            if binding["subjects"][0]["kind"] == "Group"
-        }
-        assert bound == {
-            cluster_group(cluster.pk, "admin"): "cluster-admin",
-            cluster_group(cluster.pk, "viewer"): rights.CLUSTER_VIEWER_ROLE,
-        }
 
     @pytest.mark.parametrize("place", ["before_call", "after_call", "after_commit"])
     def test_flt01_an_import_that_was_cut_off_comes_to_the_same_end(
@@ -318,15 +299,15 @@ class TestRights:
 
     def test_it_acts_for_the_groups_on_the_list_and_for_none_of_kubernetes_own(self, member: Member) -> None:
         cluster = ready_cluster(member)
-        with as_user(cluster, cluster_group(cluster.pk, "admin")) as admin:
+        with as_user(cluster, cluster_group(cluster.pk, "cluster-admin")) as admin:
             assert admin.list(SECRETS, "kube-system") is not None
-        for group in ("system:masters", "paddock:cluster:00000000-0000-0000-0000-000000000000:admin"):
+        for group in ("system:masters", "paddock:cluster:00000000-0000-0000-0000-000000000000:cluster-admin"):
             with as_user(cluster, group) as somebody, pytest.raises(Forbidden):
                 somebody.list(NAMESPACES)
 
     def test_sec39_a_viewer_reads_and_the_member_itself_refuses_him_the_rest(self, member: Member) -> None:
         cluster = ready_cluster(member)
-        with as_user(cluster, cluster_group(cluster.pk, "viewer")) as viewer:
+        with as_user(cluster, cluster_group(cluster.pk, "cluster-viewer")) as viewer:
             assert viewer.list(NODES) is not None
             assert viewer.get(NAMESPACES, "default")
             with pytest.raises(Forbidden):
@@ -506,46 +487,6 @@ class TestProbing:
         assert member.client.get(CONFIG_MAPS, "paddock-hub-owner", "paddock-system")["data"]["epoch"] == "8"
 
 
-class TestGroups:
-    def on_member(self, member: Member) -> list[str]:
-        rules = member.client.get(CLUSTER_ROLES, rights.IMPERSONATION_ROLE)["rules"]
-        (names,) = [rule["resourceNames"] for rule in rules if rule["resources"] == ["groups"]]
-        return list(names)
-
-    def test_a_role_that_comes_into_use_is_allowed_there_and_then_sent(self, member: Member) -> None:
-        cluster, project = ready_cluster(member), make_project()
-        make_namespace(project, cluster)
-        visit(cluster)
-        assert len(cluster.groups) == 2
-        make_actor("project-viewer", project)
-        visit(cluster)
-        assert project_group(project.pk, "viewer") in cluster.groups
-        assert self.on_member(member) == cluster.groups
-
-    def test_sec36_a_role_out_of_use_is_first_not_sent_and_then_refused_there(self, member: Member) -> None:
-        cluster, project = ready_cluster(member), make_project()
-        make_namespace(project, cluster)
-        viewer = make_actor("project-viewer", project)
-        visit(cluster)
-        group = project_group(project.pk, "viewer")
-        RoleBinding.objects.filter(user=user_of(viewer)).delete()
-        assert visit(cluster).next_run_in == reconciler.GROUP_GRACE
-        assert group not in cluster.groups
-        assert group in self.on_member(member)
-        visit(cluster)
-        assert group not in self.on_member(member)
-
-    def test_a_list_that_somebody_changed_there_is_put_right(self, member: Member) -> None:
-        cluster = ready_cluster(member)
-        role = member.client.get(CLUSTER_ROLES, rights.IMPERSONATION_ROLE)
-        role["rules"].append(
-            {"apiGroups": [""], "resources": ["groups"], "verbs": ["impersonate"], "resourceNames": ["system:masters"]}
-        )
-        member.client.replace(CLUSTER_ROLES, role)
-        visit(cluster)
-        assert self.on_member(member) == cluster.groups
-
-
 class TestGuests:
     def test_a_guest_registers_by_a_client_certificate_that_is_dropped_then(self, member: Member) -> None:
         project = make_project()
@@ -577,6 +518,10 @@ class TestRemoval:
         _wait_until_gone(member)
         assert {obj["metadata"]["name"] for obj in member.client.list(CLUSTER_ROLES)} <= before
         assert member.client.list(CLUSTER_ROLE_BINDINGS, label_selector="paddock.io/hub-id") == []
+        # Disks may be made of the images in it; nobody has rights in it any more.
+        member.made.append("paddock-public")
+        assert "deletionTimestamp" not in member.client.get(NAMESPACES, "paddock-public")["metadata"]
+        assert member.client.list(ROLE_BINDINGS, "paddock-public", label_selector="paddock.io/hub-id") == []
         event = AuditEvent.objects.get(verb="unregister")
         assert (event.object_id, event.detail["left_behind"]) == (cluster.pk, [])
 
@@ -614,11 +559,11 @@ class TestRemoval:
         labels = {"metadata": {"labels": {"paddock.io/hub-id": "another"}}}
         client = simulated_member.client
         client.patch(NAMESPACES, "paddock-system", labels)
-        client.patch(CLUSTER_ROLE_BINDINGS, "paddock-cluster-admin", labels)
+        client.patch(CLUSTER_ROLE_BINDINGS, "paddock-role-cluster-admin", labels)
         request_cluster_deletion(SYSTEM, cluster)
         visit_until(cluster, lambda: is_gone(cluster))
         assert "deletionTimestamp" not in client.get(NAMESPACES, "paddock-system")["metadata"]
-        assert client.find(CLUSTER_ROLE_BINDINGS, "paddock-cluster-admin") is not None
+        assert client.find(CLUSTER_ROLE_BINDINGS, "paddock-role-cluster-admin") is not None
 
 
 def _wait_until_gone(member: Member) -> None:
