@@ -81,7 +81,8 @@ class CredentialKind(models.TextChoices):
 class Credential(Record):
     """A secret that a project lends to what it orders; whoever names it needs the verb ``use`` on it (SEC-07).
 
-    ``data`` is a JSON object of texts by the keys of its kind, sealed whole; it goes in and never comes out.
+    ``data`` is a JSON object of texts by the keys of its kind, sealed whole; it goes in and never comes out. ``data_keys``
+    are the keys in it, for people.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="credentials")
@@ -90,6 +91,7 @@ class Credential(Record):
     kind = models.CharField(max_length=20, choices=CredentialKind)
     description = models.CharField(max_length=200, blank=True, default="")
     data = SealedText(default="", blank=True)
+    data_keys = models.JSONField(default=list, db_default=[], blank=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
