@@ -10,6 +10,7 @@ from .resources.audit_forwarders import AuditForwarderViewSet
 from .resources.catalogues import NodeDriverViewSet, ReleaseViewSet
 from .resources.cli_logins import CliLoginViewSet
 from .resources.clusters import ClusterViewSet
+from .resources.credentials import CredentialViewSet
 from .resources.grants import GrantViewSet
 from .resources.guest_clusters import GuestClusterViewSet
 from .resources.invitations import InvitationViewSet
@@ -40,6 +41,7 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     AuditForwarderViewSet,
     BuiltInRoleViewSet,
     ClusterViewSet,
+    CredentialViewSet,
     GrantViewSet,
     GuestClusterViewSet,
     InvitationViewSet,
