@@ -26,7 +26,6 @@ MOST_KEYS = 16
 Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT)]
 Value = Annotated[str, Field(max_length=32768)]
 Values = Annotated[dict[Name, Value], Field(max_length=MOST_KEYS)]
-ValueChanges = Annotated[dict[Name, Value | None], Field(max_length=MOST_KEYS)]
 
 
 class CredentialShown(RecordShown):
@@ -70,10 +69,10 @@ class CredentialBody(Body):
 
 
 class CredentialChange(Body):
-    """Values that are not given stay; null takes one away."""
+    """Values that are not given stay; an empty text takes one away, for there is nothing to merge a null with."""
 
     description: Description = ""
-    values: ValueChanges | None = Field(default=None, repr=False)
+    values: Values | None = Field(default=None, repr=False)
 
 
 class CredentialViewSet(
@@ -101,8 +100,9 @@ class CredentialViewSet(
         return Made(made)
 
     def perform_update(self, row: Credential, body: CredentialChange, expected_version: int | None) -> Made:
+        values = {key: value or None for key, value in (body.values or {}).items()}
         changed = update_credential(
-            self.actor, row, description=body.description, values=body.values, expected_version=expected_version
+            self.actor, row, description=body.description, values=values, expected_version=expected_version
         )
         return Made(changed)
 
