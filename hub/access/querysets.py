@@ -115,7 +115,11 @@ class RoleQuerySet(models.QuerySet["Role"]):
 
     def book_for(self, facts: Iterable[BindingFact]) -> RoleBook:
         """A book that has every role these bindings name, with all that those inherit: at most one query."""
-        ids = [id for id in (find_role_id(fact.role) for fact in facts) if id is not None]
+        return self.book_of(fact.role for fact in facts)
+
+    def book_of(self, keys: Iterable[str]) -> RoleBook:
+        """A book that has these roles, with all that they inherit: at most one query."""
+        ids = [id for id in map(find_role_id, keys) if id is not None]
         if not ids:
             return BUILT_IN
         bound = self.filter(pk__in=ids)

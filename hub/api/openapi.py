@@ -224,7 +224,7 @@ class HubSchema(AutoSchema):
     def _query(self) -> list[OpenApiParameter]:
         listing: Listing = self.leaf.listing
         if self.action != "list":
-            return []
+            return [OpenApiParameter(wanted.name, wanted.json_schema()) for wanted in self.leaf.query]
         filters = [OpenApiParameter(wanted.name, wanted.json_schema()) for wanted in listing.filters]
         if not listing.paged:
             formats = sorted(self.exports)

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.routers import SimpleRouter
 
 from . import probes
+from .resources.access import ExplainViewSet, ReviewViewSet
 from .resources.audit_events import AuditEventViewSet
 from .resources.audit_export import AuditExportViewSet
 from .resources.audit_forwarders import AuditForwarderViewSet
@@ -72,6 +73,8 @@ api_patterns: list[URLPattern | URLResolver] = [
         "api/v1/",
         include(
             [
+                path("access/explain", ExplainViewSet.as_view({"get": "retrieve"}), name="access-explain"),
+                path("access/review", ReviewViewSet.as_view({"get": "list"}), name="access-review"),
                 path("audit-events/export", AuditExportViewSet.as_view({"get": "list"}), name="audit-export"),  # no id
                 *router.urls,
                 path("cli-logins", CliLoginViewSet.as_view({"post": "create"}), name="cli-logins"),

@@ -39,7 +39,7 @@ from .authentication import (
     check_password_is_own,
 )
 from .json_body import MergePatchParser, StrictJsonParser
-from .listing import Listing, read_parameters
+from .listing import Filter, Listing, read_parameters
 from .openapi import HubSchema
 from .problems import error_of, problem_response
 
@@ -83,7 +83,8 @@ class ApiViewSet(ViewSet, ABC):
 
     ``verbs`` gives the verb of each action beside the standard ones. ``password_actions`` may also be reached with name and
     password, ``unready_actions`` also by who has to change his password first, ``open_actions`` by anybody, and there nobody
-    is asked who he is. ``title`` names it in the OpenAPI file where it is not simply its resource.
+    is asked who he is. ``query`` are the parameters of what is no list. ``title`` names it in the OpenAPI file where it is not
+    simply its resource.
     """
 
     resource: ClassVar[str | None] = None
@@ -93,6 +94,7 @@ class ApiViewSet(ViewSet, ABC):
     unready_actions: ClassVar[frozenset[str]] = frozenset()
     open_actions: ClassVar[frozenset[str]] = frozenset()
     listing: ClassVar[Listing] = Listing()
+    query: ClassVar[tuple[Filter, ...]] = ()
 
     schema = HubSchema()
     http_method_names = ["get", "head", "post", "patch", "delete"]
@@ -159,7 +161,7 @@ class ApiViewSet(ViewSet, ABC):
         if not self._declared_action():
             return  # nobody declared this method: 405 follows
         if self.action != "list":
-            read_parameters(self.request.GET, ())
+            read_parameters(self.request.GET, [wanted.name for wanted in self.query])
         self.authorise_action()
 
     def authorise_action(self) -> None:
