@@ -29,7 +29,8 @@ def authenticate_password(username: str, password: str, *, peer: str) -> User | 
     if environment().local_login == "hidden":
         raise HubError("login.local_hidden")
     login_limits.count_attempt(username, peer)
-    user = User.objects.filter(username=username).first()
+    # A text with NUL is nobody's name, and the database would not even be asked.
+    user = User.objects.filter(username=username).first() if "\x00" not in username else None
     right = is_password(password, user.password_hash if user else None)
     if user is None:
         record_denied_login(None, {"method": LoginMethod.PASSWORD.value})  # what was typed as a name may be a password

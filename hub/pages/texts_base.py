@@ -28,7 +28,7 @@ ZH = {
     "error.heading": "操作未完成",
     "error.request_id": "请求 ID",
     "error.back": "返回首页",
-    "error.unnamed": "{title}。",
+    "error.unnamed": "操作失败：{title}。",
     "error.session.csrf": "表单已过期，或来自其他页面。重新打开页面后再提交。",
     "error.request.origin_foreign": "表单由其他网站提交，未执行任何操作。",
     "error.request.denied": "没有执行此操作的权限。",

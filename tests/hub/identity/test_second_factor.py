@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def maria(transactional_db: None) -> User:
+def maria(db: None) -> User:
     return create_user(SYSTEM, unique("maria"), password=GOOD)
 
 
