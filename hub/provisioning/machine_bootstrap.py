@@ -9,6 +9,7 @@ from typing import Any
 from .bootstrap.model import NodeBootstrap, Role, Taint
 from .bootstrap.network import ClusterNetwork, StaticAddress
 from .bootstrap.pki import GuestPki
+from .bootstrap.registries import Registries
 from .bootstrap.releases import Release
 from .choices import Role as MachineRole
 from .models import GuestCluster, Machine, NodePool
@@ -17,9 +18,16 @@ NODE_ROLES: dict[str, Role] = {MachineRole.SERVER: "server", MachineRole.WORKER:
 
 
 def build_bootstrap(
-    guest: GuestCluster, pki: GuestPki, pool: NodePool, machine: Machine, release: Release, join_address: str | None
+    guest: GuestCluster,
+    pki: GuestPki,
+    pool: NodePool,
+    machine: Machine,
+    release: Release,
+    join_address: str | None,
+    registries: Registries | None,
 ) -> NodeBootstrap:
-    """``pki``: the guest's own, opened once by the caller. ``join_address``: a server that answers; None for the founder.
+    """``pki``, ``registries``: the guest's own, opened once by the caller. ``join_address``: a server that answers; None for
+    the founder.
 
     Raises BootstrapInvalid.
     """
@@ -42,6 +50,7 @@ def build_bootstrap(
         taints=tuple(Taint(**taint) for taint in pool.taints),
         options=options.get("distribution_options", {}),
         component_args=_tuples(options.get("component_args", {})),
+        registries=registries,
         ssh_authorized_keys=tuple(options.get("ssh_authorized_keys", ())),
     )
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 from hub.core.models import Reconciled, Record
 from hub.core.sealed import SealedText
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.tenancy.models import Project, Tenant
+from hub.tenancy.models import Credential, Project, Tenant
 
 from .choices import DistributionName, Role
 from .querysets import GuestClusterQuerySet, MachineQuerySet, NodePoolQuerySet
@@ -57,6 +57,22 @@ class GuestCluster(Reconciled):
     def cluster_id(self) -> object:
         """The cluster it lives on, for the audit trail."""
         return self.infrastructure_id
+
+
+class GuestCredential(Record):
+    """That a guest names a credential in its options: it cannot be deleted meanwhile."""
+
+    guest = models.ForeignKey(GuestCluster, on_delete=models.CASCADE, related_name="credentials")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="guest_credentials")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["guest", "credential"], name="guestcredential_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.credential_id} of {self.guest_id}"
 
 
 class NodePool(Record):

@@ -18,12 +18,14 @@ from node_driver.registry import driver_class
 
 from .bootstrap.checks import BootstrapInvalid
 from .bootstrap.pki import GuestPki
+from .bootstrap.registries import Registries
 from .bootstrap.releases import Release, find_latest, find_release, load_releases
 from .choices import Role
 from .drivers import check_driver, open_driver
 from .machine_bootstrap import build_bootstrap
 from .models import GuestCluster, Machine, NodePool
 from .quotas import names_used
+from .registries import resolve_registries
 
 NAME_LIMIT = 40  # with a pool's name and five random characters it is still a DNS label
 POOL_NAME_LIMIT = 16
@@ -31,7 +33,7 @@ MOST_MACHINES = 500  # of one pool
 SERVER_COUNTS = (1, 3, 5, 7)  # etcd wants a majority: an even member adds risk and no safety
 MOST_MACHINES_IN_ALL = 1000
 MOST_POOLS = 20
-OPTION_KEYS = frozenset({"tls_sans", "ssh_authorized_keys", "distribution_options", "component_args"})
+OPTION_KEYS = frozenset({"tls_sans", "ssh_authorized_keys", "distribution_options", "component_args", "registries"})
 NETWORK_KEYS = frozenset({"cluster_cidrs", "service_cidrs", "cluster_dns", "cluster_domain", "cni"})
 DEFAULT_CHANNEL = "stable"
 
@@ -117,15 +119,26 @@ def check_on_infrastructure(order: GuestClusterOrder, checked: CheckedOrder, loc
 def check_bootstrap(guest: GuestCluster, pools: Sequence[NodePool], release: Release) -> None:
     """Builds every pool's bootstrap once, with rows that are not stored yet. Raises HubError as ``check_order``."""
     pki = GuestPki.from_json(guest.pki.reveal())
+    try:
+        registries = resolve_registries(guest)
+    except BootstrapInvalid as error:
+        raise HubError("guest_cluster.invalid", causes=[_bootstrap_fault(error, 0, 0)]) from error
     faults = [
-        fault for index, pool in enumerate(pools) for fault in _check_pool_bootstrap(guest, pki, pool, index, release)
+        fault
+        for index, pool in enumerate(pools)
+        for fault in _check_pool_bootstrap(guest, pki, pool, index, release, registries)
     ]
     if faults:
         raise HubError("guest_cluster.invalid", causes=faults)
 
 
 def _check_pool_bootstrap(
-    guest: GuestCluster, pki: GuestPki, pool: NodePool, index: int, release: Release
+    guest: GuestCluster,
+    pki: GuestPki,
+    pool: NodePool,
+    index: int,
+    release: Release,
+    registries: Registries | None,
 ) -> Iterator[HubError]:
     """The first thing that is wrong with each of a pool's addresses, or with the pool."""
     for place, address in enumerate(pool.static_addresses or [None]):
@@ -133,16 +146,19 @@ def _check_pool_bootstrap(
         machine.static_address = address
         machine.founder = pool.role == Role.SERVER and place == 0
         try:
-            build_bootstrap(guest, pki, pool, machine, release, None if machine.founder else "192.0.2.1")
+            join_address = None if machine.founder else "192.0.2.1"
+            build_bootstrap(guest, pki, pool, machine, release, join_address, registries)
         except BootstrapInvalid as error:
-            pointer = _order_pointer(error.pointer, index, place)
-            yield HubError(
-                "guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message
-            )
+            yield _bootstrap_fault(error, index, place)
             return
         except TypeError:  # a member that the bootstrap's model does not have
             yield HubError("guest_cluster.option_unknown", pointer=f"/pools/{index}/static_addresses/{place}")
             return
+
+
+def _bootstrap_fault(error: BootstrapInvalid, pool: int, address: int) -> HubError:
+    pointer = _order_pointer(error.pointer, pool, address)
+    return HubError("guest_cluster.bootstrap_invalid", pointer=pointer, problem=error.code, message=error.message)
 
 
 def check_count(count: int, pointer: str, *, least: int = 1) -> Iterator[HubError]:

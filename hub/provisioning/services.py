@@ -37,6 +37,7 @@ from .orders import (
     check_order,
 )
 from .quotas import guest_amounts, machine_amounts, names_used, order_amounts, reserve_guest
+from .registries import check_registry_credentials, name_credentials
 from .steps import CREATE, CREATE_STEPS, DELETE, DELETE_STEPS, SCALE, SCALE_STEPS
 
 define("guest_cluster.name_taken", 409, "The project already has a guest cluster of this name")
@@ -51,6 +52,7 @@ def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCl
     with every limit that the order would break; then nothing is stored.
     """
     checked = check_order(order)
+    credentials = check_registry_credentials(actor, order.project, order.options)
     if GuestCluster.objects.filter(project=order.project, name=order.name).exists():
         raise HubError("guest_cluster.name_taken", pointer="/name", name=order.name)
     with transaction.atomic():
@@ -66,6 +68,7 @@ def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCl
         operation = operations.start(actor, CREATE, guest, steps=CREATE_STEPS)
         guest.operation_id = operation.pk
         record_insert(guest)
+        name_credentials(actor, guest, credentials)
         for pool in pools:
             record_insert(pool)
         audit.record(actor, "create", "guest-clusters", guest, operation_id=operation.pk)

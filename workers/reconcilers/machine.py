@@ -33,6 +33,7 @@ from hub.provisioning.guest_api import API_PORT, find_guest_client
 from hub.provisioning.machine_bootstrap import build_bootstrap
 from hub.provisioning.models import GuestCluster, Machine
 from hub.provisioning.quotas import settle_guest
+from hub.provisioning.registries import resolve_registries
 from hub.provisioning.services import request_machine_deletion
 from kube.errors import KubeError
 from kube.resources import NODES
@@ -242,7 +243,7 @@ def _build_order(scope: MachineScope, join_address: str | None) -> MachineOrder:
     machine, guest = scope.machine, scope.guest
     release = get_release(load_releases(environment().releases_file), guest.distribution, guest.kubernetes_version)
     pki = GuestPki.from_json(guest.pki.reveal())
-    node = build_bootstrap(guest, pki, machine.pool, machine, release, join_address)
+    node = build_bootstrap(guest, pki, machine.pool, machine, release, join_address, resolve_registries(guest))
     keys = node.ssh_authorized_keys
     return MachineOrder(
         ref=scope.ref,

@@ -60,6 +60,28 @@ class NetworkBody(Body):
     cni: Texts | None = None
 
 
+class MirrorBody(Body):
+    """Where images of one registry are really pulled from, in order; ``rewrites`` maps regular expressions on paths."""
+
+    endpoints: Texts
+    rewrites: Annotated[dict[Text, Text], Field(max_length=64)] | None = None
+
+
+class RegistryAccessBody(Body):
+    """``credential`` is one of the project's, of kind ``basic`` or ``token``; a secret itself has no place here."""
+
+    credential: Id | None = None
+    ca_pem: Annotated[str, Field(max_length=65536)] | None = None
+    insecure_skip_verify: bool | None = None
+
+
+class RegistriesBody(Body):
+    """Mirrors by registry, and access by host."""
+
+    mirrors: Annotated[dict[Text, MirrorBody], Field(max_length=64)] | None = None
+    access: Annotated[dict[Text, RegistryAccessBody], Field(max_length=64)] | None = None
+
+
 class OptionsBody(Body):
     """``distribution_options`` and ``component_args`` are the distribution's own words."""
 
@@ -67,6 +89,7 @@ class OptionsBody(Body):
     ssh_authorized_keys: Annotated[list[LongText], Field(max_length=100)] | None = None
     distribution_options: dict[str, Any] | None = None
     component_args: dict[str, Annotated[list[LongText], Field(max_length=100)]] | None = None
+    registries: RegistriesBody | None = None
 
 
 class TaintBody(Body):
@@ -168,5 +191,5 @@ def _order(body: GuestClusterBody, references: References) -> GuestClusterOrder:
         kubernetes_version=body.kubernetes_version,
         driver=body.driver,
         network=body.network.model_dump(exclude_none=True),
-        options=body.options.model_dump(exclude_none=True),
+        options=body.options.model_dump(mode="json", exclude_none=True),
     )
