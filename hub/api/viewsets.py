@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication
@@ -178,7 +179,13 @@ class ApiViewSet(ViewSet, ABC):
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # a problem is rendered already
         error = error_of(exc)
-        self._record_denial(error)
+        try:
+            self._record_denial(error)
+        except HubError as failure:
+            if self.request.method in SAFE_METHODS:  # reads go on without the trail (FLT-42)
+                log.warning("a refused read was not recorded: %s", failure)
+            else:
+                error = failure
         response = problem_response(error)
         if error.status == 401:
             response["WWW-Authenticate"] = ", ".join(
@@ -198,26 +205,19 @@ class ApiViewSet(ViewSet, ABC):
         refused = error.status == 403 or (error.status == 404 and self.request.method not in SAFE_METHODS)
         if not refused or self.resource is None or not self._declared_action() or self.request.user is None:
             return
-        try:
-            self._write_denial(error)
-        except HubError as failure:
-            if self.request.method not in SAFE_METHODS:
-                raise
-            log.warning("a refused read was not recorded: %s", failure)  # reads go on without the trail (FLT-42)
-
-    def _write_denial(self, error: HubError) -> None:
-        record(
-            self.actor,
-            self.verb,
-            str(self.resource),
-            self._denied_row,
-            outcome=Outcome.DENIED,
-            code=error.code,
-            object_id=find_id(self.kwargs.get("pk")),
-            tenant_id=self._denied_at.tenant_id,
-            project_id=self._denied_at.project_id,
-            cluster_id=self._denied_at.cluster_id,
-        )
+        with transaction.atomic():
+            record(
+                self.actor,
+                self.verb,
+                self.resource,
+                self._denied_row,
+                outcome=Outcome.DENIED,
+                code=error.code,
+                object_id=find_id(self.kwargs.get("pk")),
+                tenant_id=self._denied_at.tenant_id,
+                project_id=self._denied_at.project_id,
+                cluster_id=self._denied_at.cluster_id,
+            )
 
     def _declared_action(self) -> str | None:
         # Authenticators are asked for before DRF names the action.

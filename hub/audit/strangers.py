@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -78,7 +79,8 @@ def _record(event: AuditEvent, budget: int) -> None:
         return
     if spent == budget - 1:
         event.detail = {**event.detail, "note": BUDGET_SPENT}
-    save_event(event)
+    with transaction.atomic():
+        save_event(event)
 
 
 def _denials(age: timedelta) -> QuerySet[AuditEvent]:
