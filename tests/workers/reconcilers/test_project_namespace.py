@@ -11,24 +11,23 @@ from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM
 from hub.core.models import HubIdentity
 from hub.federation import rights
-from hub.federation.clients import client_for, credentials_of
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.rights import project_group
 from hub.federation.namespaces import request_namespace_deletion
+from hub.federation.rights import project_group
 from hub.tenancy.models import Project
-from kube.client import KubeClient
 from kube.errors import Forbidden
-from kube.resources import CONFIG_MAPS, NAMESPACES, ROLE_BINDINGS, SECRETS, VIRTUAL_MACHINES, Object, Resource
+from kube.resources import CONFIG_MAPS, NAMESPACES, ROLE_BINDINGS, SECRETS, Object
 from tests.bed.waiting import wait_for
 from tests.hub.builders import make_actor, make_cluster, make_namespace, make_project, user_of
-from tests.simulator.running import LOOPBACK
 from tests.workers.reconcilers.members import (
     Member,
+    as_user,
     is_gone,
     ready_cluster,
     status_of,
     visit,
     visit_until,
+    wait_until_allowed,
 )
 from workers.reconcilers import project_namespace as reconciler
 
@@ -40,6 +39,12 @@ def settle(member: Member, namespace: ProjectNamespace) -> ProjectNamespace:
     member.made.append(namespace.name)
     visit_until(namespace, lambda: status_of(namespace, "Ready")[0] == "True")
     return namespace
+
+
+def bound(member: Member, cluster: Cluster, namespace: ProjectNamespace) -> ProjectNamespace:
+    """Settled, after the cluster has the roles in use."""
+    visit(cluster)
+    return settle(member, namespace)
 
 
 def bindings_in(member: Member, namespace: ProjectNamespace) -> dict[str, str]:
@@ -136,22 +141,47 @@ class TestBindings:
         cluster, project = ready_cluster(member), make_project()
         for _ in range(3):
             make_actor("project-viewer", project)
-        namespace = settle(member, make_namespace(project, cluster))
-        assert bindings_in(member, namespace) == {project_group(project.pk, "viewer"): "paddock-project-viewer"}
+        namespace = bound(member, cluster, make_namespace(project, cluster))
+        hub = {"paddock-hub": "paddock-hub-namespace"}
+        viewers = {project_group(project.pk, "project-viewer"): "paddock-role-project-viewer"}
+        assert bindings_in(member, namespace) == hub | viewers
         make_actor("tenant-owner", project.tenant)
         visit(namespace)
-        assert bindings_in(member, namespace) == {
-            project_group(project.pk, "viewer"): "paddock-project-viewer",
-            project_group(project.pk, "admin"): "paddock-project-admin",
-        }
+        assert bindings_in(member, namespace) == hub | viewers, "a role is bound once its ClusterRole is there"
+        visit(cluster)
+        visit(namespace)
+        owners = {project_group(project.pk, "tenant-owner"): "paddock-role-tenant-owner"}
+        assert bindings_in(member, namespace) == hub | viewers | owners
 
     def test_sec36_a_role_out_of_use_leaves_no_binding_behind(self, member: Member) -> None:
         cluster, project = ready_cluster(member), make_project()
         viewer = make_actor("project-viewer", project)
-        namespace = settle(member, make_namespace(project, cluster))
+        namespace = bound(member, cluster, make_namespace(project, cluster))
         RoleBinding.objects.filter(user=user_of(viewer)).delete()
         visit(namespace)
-        assert bindings_in(member, namespace) == {}
+        assert bindings_in(member, namespace) == {"paddock-hub": "paddock-hub-namespace"}
+
+    def test_sec36_no_binding_is_left_of_a_role_that_ended_while_the_member_was_away(
+        self, simulated_member: Member
+    ) -> None:
+        cluster, project = ready_cluster(simulated_member), make_project()
+        viewer = make_actor("project-viewer", project)
+        namespace = bound(simulated_member, cluster, make_namespace(project, cluster))
+        running = simulated_member.simulated
+        assert running is not None
+        port = int(simulated_member.admin.servers[0].rpartition(":")[2])
+        running.run(running.server.unlisten("127.0.0.1", port))
+        RoleBinding.objects.filter(user=user_of(viewer)).delete()
+        visit(cluster)
+        visit(namespace)
+        running.run(running.server.listen("127.0.0.1", port))
+        assert project_group(project.pk, "project-viewer") in bindings_in(simulated_member, namespace)
+        visit_until(cluster, lambda: cluster.phase == "Ready")
+        namespace.refresh_from_db()
+        assert namespace.next_run_at is not None
+        assert namespace.next_run_at <= timezone.now()
+        visit(namespace)
+        assert bindings_in(simulated_member, namespace) == {"paddock-hub": "paddock-hub-namespace"}
 
     def test_sec36_a_planted_stray_goes_and_somebody_elses_binding_stays(self, member: Member) -> None:
         namespace = settle(member, make_namespace(make_project(), ready_cluster(member)))
@@ -160,28 +190,38 @@ class TestBindings:
         member.client.create(ROLE_BINDINGS, _binding("theirs", namespace.name, {}))
         visit(namespace)
         left = {binding["metadata"]["name"] for binding in member.client.list(ROLE_BINDINGS, namespace.name)}
-        assert left == {"theirs"}
+        assert left == {"paddock-hub-namespace", "theirs"}
+
+    def test_bindings_of_an_older_hub_go(self, member: Member) -> None:
+        namespace = settle(member, make_namespace(make_project(), ready_cluster(member)))
+        labels = {"paddock.io/hub-id": str(HubIdentity.objects.get().hub_id)}
+        for name in ("paddock-project-admin", "paddock-project-viewer"):
+            member.client.create(ROLE_BINDINGS, _binding(name, namespace.name, labels))
+        visit(namespace)
+        assert bindings_in(member, namespace) == {"paddock-hub": "paddock-hub-namespace"}
 
     def test_sec43_labels_that_carry_power_are_written_again(self, member: Member) -> None:
         namespace = settle(member, make_namespace(make_project(), ready_cluster(member)))
         theirs = {"paddock.io/tenant-id": "another", "paddock.io/project-id": None, "team": "b"}
-        member.client.patch(NAMESPACES, namespace.name, {"metadata": {"labels": theirs}})
-        visit(namespace)
-        labels = member.client.get(NAMESPACES, namespace.name)["metadata"]["labels"]
-        assert labels["paddock.io/tenant-id"] == str(namespace.tenant_id)
-        assert labels["paddock.io/project-id"] == str(namespace.project_id)
-        assert labels["team"] == "b"
+        for labels in (theirs, {"paddock.io/hub-id": None, "paddock.io/owner-id": None}):
+            member.client.patch(NAMESPACES, namespace.name, {"metadata": {"labels": labels}})
+            visit(namespace)
+            now = member.client.get(NAMESPACES, namespace.name)["metadata"]["labels"]
+            assert now["paddock.io/tenant-id"] == str(namespace.tenant_id)
+            assert now["paddock.io/project-id"] == str(namespace.project_id)
+            assert now["paddock.io/owner-id"] == str(namespace.pk)
+            assert now["team"] == "b"
 
     def test_a_viewer_of_the_project_reads_his_namespace_and_no_other(self, member: Member) -> None:
         cluster, project = ready_cluster(member), make_project()
         make_actor("project-viewer", project)
-        namespace = settle(member, make_namespace(project, cluster))
-        visit(cluster)
-        with _as_group(cluster, project_group(project.pk, "viewer")) as viewer:
-            _wait_until_allowed(lambda: viewer.list(CONFIG_MAPS, namespace.name))
+        namespace = bound(member, cluster, make_namespace(project, cluster))
+        with as_user(cluster, project_group(project.pk, "project-viewer")) as viewer:
+            wait_until_allowed(lambda: viewer.list(CONFIG_MAPS, namespace.name))
             assert viewer.get(NAMESPACES, namespace.name)
             for refused in (
                 lambda: viewer.delete(NAMESPACES, namespace.name),
+                lambda: viewer.delete(CONFIG_MAPS, "kube-root-ca.crt", namespace.name),
                 lambda: viewer.list(SECRETS, namespace.name),
                 lambda: viewer.list(CONFIG_MAPS, "default"),
                 lambda: viewer.list(NAMESPACES),
@@ -192,38 +232,17 @@ class TestBindings:
     def test_an_owner_works_there_and_cannot_give_himself_more(self, member: Member) -> None:
         cluster, project = ready_cluster(member), make_project()
         make_actor("tenant-owner", project.tenant)
-        namespace = settle(member, make_namespace(project, cluster))
-        visit(cluster)
-        with _as_group(cluster, project_group(project.pk, "admin")) as owner:
+        namespace = bound(member, cluster, make_namespace(project, cluster))
+        with as_user(cluster, project_group(project.pk, "tenant-owner")) as owner:
             config_map = {"metadata": {"name": "mine", "namespace": namespace.name}}
-            _wait_until_allowed(lambda: owner.apply(CONFIG_MAPS, config_map))
+            wait_until_allowed(lambda: owner.apply(CONFIG_MAPS, config_map))
             assert owner.list(SECRETS, namespace.name) is not None
             with pytest.raises(Forbidden):
                 owner.create(ROLE_BINDINGS, _binding("more", namespace.name, {}))
             with pytest.raises(Forbidden):
                 owner.patch(NAMESPACES, namespace.name, {"metadata": {"labels": {"a": "b"}}})
-
-
-class TestMachines:
-    def test_the_hub_makes_machines_in_the_namespaces_of_projects_and_nowhere_else(
-        self, simulated_member: Member
-    ) -> None:
-        cluster = ready_cluster(simulated_member, "harvester")
-        namespace = settle(simulated_member, make_namespace(make_project(), cluster))
-        hub_client = client_for(cluster)
-        for rule in rights.MACHINE_RULES:
-            for resource in rule.resources:
-                for verb in rule.verbs:
-                    plural, _, subresource = resource.partition("/")
-                    allowed = _may(hub_client, verb, rule.group, plural, subresource, namespace.name)
-                    assert allowed, f"{verb} {resource}.{rule.group}"
-        assert hub_client.can_i("list", VIRTUAL_MACHINES)
-        assert not hub_client.can_i("create", VIRTUAL_MACHINES, "default")
-        assert not hub_client.can_i("get", SECRETS, "default")
-
-    def test_a_cluster_without_machines_gets_no_such_binding(self, simulated_member: Member) -> None:
-        namespace = settle(simulated_member, make_namespace(make_project(), ready_cluster(simulated_member)))
-        assert bindings_in(simulated_member, namespace) == {}
+            with pytest.raises(Forbidden):
+                owner.request_token(namespace.name, rights.MACHINE_ACCOUNT, 600)
 
 
 class TestDeletion:
@@ -288,25 +307,3 @@ def _binding(name: str, namespace: str, labels: dict[str, str]) -> Object:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "somebody"}],
     }
-
-
-def _as_group(cluster: Cluster, group: str) -> KubeClient:
-    user = "paddock:user:maria"
-    return KubeClient(credentials_of(cluster), guard=LOOPBACK, impersonate_user=user, impersonate_groups=[group])
-
-
-def _wait_until_allowed(attempt: Callable[[], object]) -> None:
-    """A real authorizer sees a new binding a moment later."""
-
-    def allowed() -> bool:
-        try:
-            attempt()
-        except Forbidden:
-            return False
-        return True
-
-    wait_for("the binding to take effect", allowed, seconds=10)
-
-
-def _may(client: KubeClient, verb: str, group: str, plural: str, subresource: str, namespace: str) -> bool:
-    return client.can_i(verb, Resource(group, "v1", plural, plural), namespace, subresource=subresource or None)
