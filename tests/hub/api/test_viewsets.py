@@ -161,7 +161,7 @@ def test_sec04_a_defect_is_a_500_that_says_nothing(admin: Caller, monkeypatch: p
     def fail(*args: Any, **rest: Any) -> None:
         raise RuntimeError("the secret is hunter2")
 
-    monkeypatch.setattr(tenants, "create_tenant", fail)
+    monkeypatch.setattr(tenants, "create_whole_tenant", fail)
     answer = admin.post("tenants", {"name": "a"})
     assert (answer.status, answer.code) == (500, "hub.internal_error")
     assert b"hunter2" not in answer.response.content
@@ -171,7 +171,7 @@ def test_a_database_that_is_away_is_a_503_to_try_again(admin: Caller, monkeypatc
     def fail(*args: Any, **rest: Any) -> None:
         raise OperationalError("connection refused by 10.1.2.3")
 
-    monkeypatch.setattr(tenants, "create_tenant", fail)
+    monkeypatch.setattr(tenants, "create_whole_tenant", fail)
     answer = admin.post("tenants", {"name": "a"})
     assert (answer.status, answer.code, answer.response["Retry-After"]) == (503, "hub.unavailable", "5")
     assert b"10.1.2.3" not in answer.response.content
