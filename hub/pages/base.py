@@ -75,11 +75,13 @@ def session_of(request: HttpRequest) -> tuple[Actor, Session] | None:
 def page(*methods: str) -> Callable[[View], View]:
     """Marks a view with the methods it has. A POST has passed ``check_form``; a HubError becomes a page that explains it."""
 
+    allowed = (*methods, "HEAD") if "GET" in methods else methods
+
     def mark(view: View) -> View:
         @functools.wraps(view)
         def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-            if request.method not in (*methods, "HEAD"):
-                return HttpResponseNotAllowed(methods)
+            if request.method not in allowed:
+                return HttpResponseNotAllowed(allowed)
             try:
                 if request.method == "POST":
                     check_form(request)

@@ -25,6 +25,7 @@ from .base import (
 )
 from .forms import delete_cookie, set_cookie
 from .languages import language_of
+from .provider_logout import logged_out_page, remember_logout
 from .texts import text_of
 
 TICKET_COOKIE = "__Host-paddock-ticket"
@@ -91,8 +92,9 @@ def logout(request: HttpRequest) -> HttpResponse:
         actor, session = found
         end_session(actor, session, "logged_out")
         response = see_other("/logout")
+        remember_logout(response, session)
     elif found is None:
-        response = render_page(request, "pages/logged_out.html")
+        response = logged_out_page(request)
     else:
         return render_page(request, "pages/logout.html")
     delete_cookie(response, COOKIE)

@@ -8,10 +8,10 @@ from typing import Any
 
 from hub.core.errors import HubError
 
-from . import texts_account, texts_base, texts_cli_login, texts_invitations, texts_login
+from . import texts_account, texts_base, texts_cli_login, texts_invitations, texts_login, texts_providers
 
 LANGUAGES = ("en", "zh")
-_PARTS = (texts_base, texts_login, texts_account, texts_cli_login, texts_invitations)
+_PARTS = (texts_base, texts_login, texts_account, texts_cli_login, texts_invitations, texts_providers)
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {key: text for part in _PARTS for key, text in part.EN.items()},

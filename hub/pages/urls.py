@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from . import account, cli_login, invitations, login
+from . import account, cli_login, invitations, login, provider_logout, provider_tests, providers
 from .style import style
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -21,4 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cli-login", cli_login.cli_login, name="cli-login"),
     path("device", cli_login.device, name="device"),
     path("invitations/<str:text>", invitations.invitation, name="invitation"),
+    *provider_tests.urlpatterns,
+    *provider_logout.urlpatterns,
+    *providers.urlpatterns,
 ]

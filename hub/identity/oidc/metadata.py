@@ -31,6 +31,8 @@ class Metadata:
     names_itself: bool
     """Whether each answer to a login names its issuer (RFC 9207)."""
     logs_out_by_back_channel: bool
+    takes_secret_in_header: bool
+    """Whether the client shows its secret by HTTP basic authentication; else in the form."""
 
 
 def discovery_url(issuer: str) -> str:
@@ -69,6 +71,8 @@ def parse_metadata(document: Any, issuer: str) -> Metadata:
         end_session_endpoint=_address(document, "end_session_endpoint", needed=False),
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
         logs_out_by_back_channel=document.get("backchannel_logout_supported") is True,
+        takes_secret_in_header="client_secret_basic"
+        in _texts(document, "token_endpoint_auth_methods_supported", ["client_secret_basic"]),
     )
 
 
