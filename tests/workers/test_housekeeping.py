@@ -47,12 +47,7 @@ def test_a_long_backlog_does_not_take_a_whole_round(monkeypatch: pytest.MonkeyPa
 
         return job
 
-    jobs = (
-        "delete_hints_older_than",
-        "delete_finished_older_than",
-        "delete_events_older_than",
-        "delete_expired_answers",
-    )
+    jobs = [name for name in vars(housekeeping) if name.startswith("delete_")]
     for name in jobs:
         monkeypatch.setattr(housekeeping, name, endless(name))
     clean_once()

@@ -56,6 +56,6 @@ async def test_a_job_that_does_not_end_is_cancelled() -> None:
     assert cancelled == [1]
 
 
-def test_the_poller_housekeeping_and_the_sweeper_are_among_the_jobs() -> None:
+def test_the_poller_housekeeping_the_sweeper_and_the_end_of_sessions_are_among_the_jobs() -> None:
     names = {getattr(job, "name", getattr(job, "__name__", "")) for job in jobs()}
-    assert {"poller", "housekeeping", "sweeper"} < names
+    assert {"poller", "housekeeping", "sweeper", "sessions"} < names

@@ -141,6 +141,14 @@ def test_a_method_that_a_page_does_not_have_is_refused(browser: Browser) -> None
     assert browser.get("/account/sessions/end").status == 405
 
 
+def test_sec71_what_only_a_form_does_is_not_done_by_another_method(logged_in: Browser, anna: User) -> None:
+    other = Browser()
+    other.log_in(anna.username, PASSWORD)
+    for send in (logged_in.client.head, logged_in.client.get, logged_in.client.put, logged_in.client.delete):
+        assert send("/account/sessions/end", secure=True).status_code == 405
+    assert other.get("/account").status == 200
+
+
 def test_a_view_that_fails_is_a_page_that_says_so(db: None, rf: RequestFactory) -> None:
     @page("GET")
     def broken(request: HttpRequest) -> HttpResponse:

@@ -24,7 +24,7 @@ WRONG = "Name or password is wrong."
 
 
 @pytest.fixture
-def device(anna: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[pyotp.TOTP]:
+def device(anna: User) -> pyotp.TOTP:
     """Anna's authenticator app, after she has set it up; the code that confirmed it is used."""
     begin_enrolment(actor_of(anna), anna)
     device = pyotp.TOTP(anna.totp_secret.reveal())
