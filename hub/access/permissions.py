@@ -8,6 +8,7 @@ are resolved and evaluated is in ``role_book``, ``grants`` and ``policy``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
 
 from hub.federation.rights import PolicyRule
@@ -173,15 +174,20 @@ class Rule:
 
     def permissions(self) -> frozenset[tuple[str, str]]:
         """All (verb, resource) pairs that the rule permits, with the wildcards written out."""
-        named = RESOURCES if "*" in self.resources else self.resources & RESOURCES.keys()
-        return frozenset(
-            (verb, name)
-            for name in named
-            for verb in (RESOURCES[name].verbs if "*" in self.verbs else self.verbs & RESOURCES[name].verbs)
-        )
+        return _permissions_of(self)
 
     def __str__(self) -> str:
         return f"{', '.join(sorted(self.verbs))} on {', '.join(sorted(self.resources))}"
+
+
+@lru_cache(maxsize=4096)
+def _permissions_of(rule: Rule) -> frozenset[tuple[str, str]]:
+    named = RESOURCES if "*" in rule.resources else rule.resources & RESOURCES.keys()
+    return frozenset(
+        (verb, name)
+        for name in named
+        for verb in (RESOURCES[name].verbs if "*" in rule.verbs else rule.verbs & RESOURCES[name].verbs)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,5 +123,12 @@ def _any_path(model: type[Model], paths: Iterable[str], ids: frozenset[UUID]) ->
 
 
 def _is_to_many(model: type[Model], path: str) -> bool:
-    field = model._meta.get_field(path.partition("__")[0])
-    return bool(field.one_to_many or field.many_to_many)
+    """Whether any step of the path leads from one row to several."""
+    for name in path.split("__"):
+        field = model._meta.get_field(name)
+        if field.one_to_many or field.many_to_many:
+            return True
+        if field.related_model is None:
+            return False
+        model = field.related_model
+    return False

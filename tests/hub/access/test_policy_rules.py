@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hub.access.policy_rules import holds, missing, only_reads
 from hub.federation.rights import PolicyRule as R
+from tests.hub.access.rbac import rbac_allows
 
 EVERYTHING = R("*", ("*",), ("*",))
 
@@ -83,26 +84,12 @@ rights = st.tuples(
 )
 
 
-def kubernetes_allows(held: list[R], group: str, resource: str, verb: str, name: str) -> bool:
-    """What RBAC documents of a request for one object."""
-    kind, _, sub = resource.partition("/")
-    names = {resource, "*"} | ({f"*/{sub}"} if sub else set())
-    return any(
-        {group, "*"} & {rule.group}
-        and names & set(rule.resources)
-        and {verb, "*"} & set(rule.verbs)
-        and (not rule.names or name in rule.names)
-        and kind
-        for rule in held
-    )
-
-
 @given(st.lists(rules, max_size=3), st.lists(rules, max_size=2), rights)
 def test_sec32_who_holds_it_all_could_do_it_all_himself(
     held: list[R], wanted: list[R], right: tuple[str, str, str, str]
 ) -> None:
-    if holds(held, wanted) and kubernetes_allows(wanted, *right):
-        assert kubernetes_allows(held, *right)
+    if holds(held, wanted) and rbac_allows(wanted, *right):
+        assert rbac_allows(held, *right)
 
 
 @given(st.lists(rules, max_size=3))

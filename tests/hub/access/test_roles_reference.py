@@ -13,7 +13,9 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "roles.md"
 
 
 def test_the_committed_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == roles_reference.render_reference(), "run: python manage.py roles_reference"
+    assert PAGE.read_text(encoding="utf-8") == roles_reference.render_reference(), (
+        "run: python manage.py roles_reference"
+    )
 
 
 def test_it_has_every_resource_and_every_role() -> None:
@@ -27,7 +29,7 @@ def test_it_has_every_resource_and_every_role() -> None:
 def test_the_check_tells_what_to_run(tmp_path: Path, settings) -> None:  # type: ignore[no-untyped-def]
     settings.BASE_DIR = tmp_path
     (tmp_path / "docs").mkdir()
-    with pytest.raises(CommandError, match="manage.py roles_reference"):
+    with pytest.raises(CommandError, match=r"manage\.py roles_reference"):
         call_command("roles_reference", "--check")
     call_command("roles_reference")
     call_command("roles_reference", "--check")
