@@ -7,6 +7,7 @@ from hub.api.idempotency import delete_expired_answers
 from hub.audit.services import delete_events_older_than
 from hub.core.changes import delete_hints_older_than
 from hub.core.environment import environment
+from hub.identity.cli_logins import delete_old_cli_logins
 from hub.identity.sessions import KEPT_AFTER_END, delete_ended_sessions
 from hub.operations.services import delete_finished_older_than
 
@@ -23,6 +24,7 @@ def clean_once() -> int:
         (delete_events_older_than, timedelta(days=settings.audit_retention_days)),
         (delete_expired_answers, timedelta(0)),
         (delete_ended_sessions, KEPT_AFTER_END),
+        (delete_old_cli_logins, timedelta(days=1)),
     )
     return sum(_in_batches(job, age) for job, age in jobs)
 
