@@ -131,20 +131,17 @@ def authenticate_session(snapshot: Snapshot, cookie_text: str, now: datetime.dat
     return _recognise(snapshot, snapshot.sessions, cookie_text, SESSION, now)
 
 
-def groups_for(
-    snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime | None = None
-) -> list[str]:
+def groups_for(snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime) -> list[str]:
     """The groups to impersonate in the cluster, sorted. Empty: he may not reach it, or there is no such cluster."""
     cluster = snapshot.clusters.get(cluster_id)
     if cluster is None:
         return []
-    now = now or timezone.now()
     return member_groups(holdings_of(snapshot, principal.user_id, now), principal.scope, cluster_id, cluster, now)
 
 
-def may_reach(snapshot: Snapshot, principal: Principal, cluster_id: UUID) -> bool:
+def may_reach(snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime) -> bool:
     """Whether the principal has any right in the cluster. A foreign and a missing cluster answer alike (SEC-40)."""
-    return bool(groups_for(snapshot, principal, cluster_id))
+    return bool(groups_for(snapshot, principal, cluster_id, now))
 
 
 def holdings_of(snapshot: Snapshot, user_id: UUID, now: datetime.datetime) -> Iterator[Holdings]:

@@ -9,18 +9,37 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from hub.access.models import RoleBinding
-from hub.access.services import set_user_active, unbind_role
-from hub.access.snapshot import Snapshot, authenticate, current_epoch, groups_for, load_snapshot, may_reach
+from hub.access.custom_roles import RoleText, create_role, update_role
+from hub.access.models import Role, RoleBinding
+from hub.access.services import (
+    bind_role,
+    groups_wanted,
+    member_roles_in_use,
+    set_binding_end,
+    set_user_active,
+    unbind_role,
+)
+from hub.access.snapshot import (
+    Snapshot,
+    authenticate,
+    authenticate_session,
+    current_epoch,
+    groups_for,
+    load_snapshot,
+    may_reach,
+)
 from hub.core.access import SYSTEM, TokenScope
 from hub.core.changes import record_update
 from hub.core.ids import uuid7
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.rights import cluster_group, project_group
-from hub.identity.models import ApiToken, User
+from hub.federation.rights import PolicyRule, cluster_group, project_group, shared_group
+from hub.identity.models import ApiToken, ExternalIdentity, GroupMembership, Session, User
+from hub.identity.sessions import end_session, start_session
 from hub.identity.tokens import issue_token, mark_used, revoke_token
 from hub.tenancy.models import Project
+from hub.tenancy.service_accounts import create_service_account
 from hub.tenancy.services import delete_project
+from tests.hub.access.groups import join, make_group
 from tests.hub.builders import bind, make_actor, make_cluster, make_namespace, make_project, make_user, user_of
 
 
@@ -69,11 +88,55 @@ class TestAuthentication:
         assert not any(repr(pepper) in repr(snapshot) for pepper in snapshot.peppers.values())
 
 
+@pytest.mark.usefixtures("db")
+class TestSessions:
+    def test_a_live_session_is_its_user(self) -> None:
+        user = make_user("maria")
+        session, text = start_session(user, peer="192.0.2.1", user_agent="x")
+        snapshot, now = load_snapshot(), timezone.now()
+        principal = authenticate_session(snapshot, text, now)
+        assert principal is not None
+        assert (principal.user_id, principal.session_id, principal.token_id) == (user.pk, session.pk, None)
+        assert (principal.actor.session_id, principal.actor.token_scope) == (session.pk, None)
+        assert authenticate_session(snapshot, text, session.expires_at) is None
+        assert authenticate(snapshot, text, now) is None, "a cookie is no token"
+
+    def test_a_token_is_no_cookie(self) -> None:
+        _, text = issue_token(SYSTEM, make_user(), name="ci")
+        snapshot, now = load_snapshot(), timezone.now()
+        for wrong in (text, text.replace("pdk", "pds"), "", "pds_"):
+            assert authenticate_session(snapshot, wrong, now) is None
+
+    def test_sec47_sessions_that_are_over_are_not_even_read(self) -> None:
+        ended, _ = start_session(make_user(), peer="", user_agent="")
+        end_session(SYSTEM, ended, "logout")
+        idle, _ = start_session(make_user(), peer="", user_agent="")
+        Session.objects.filter(pk=idle.pk).update(last_seen_at=timezone.now() - timedelta(days=1))
+        locked, _ = start_session(make_user(), peer="", user_agent="")
+        User.objects.filter(pk=locked.user_id).update(is_active=False)
+        assert load_snapshot().sessions == {}
+
+    def test_who_has_to_change_his_password_is_nobody(self) -> None:
+        user = make_user()
+        _, cookie = start_session(user, peer="", user_agent="")
+        _, token = issue_token(SYSTEM, user, name="ci")
+        User.objects.filter(pk=user.pk).update(must_change_password=True)
+        snapshot, now = load_snapshot(), timezone.now()
+        assert authenticate(snapshot, token, now) is authenticate_session(snapshot, cookie, now) is None
+
+    def test_a_service_accounts_token_is_told_as_such(self) -> None:
+        account = create_service_account(SYSTEM, make_project(), "ci")
+        _, text = issue_token(SYSTEM, account.user, name="ci")
+        principal = authenticate(load_snapshot(), text, timezone.now())
+        assert principal is not None
+        assert principal.actor.kind == "service_account"
+
+
 def reach(snapshot: Snapshot, text: str, cluster: Cluster) -> list[str]:
     principal = authenticate(snapshot, text, timezone.now())
     assert principal is not None
-    groups = groups_for(snapshot, principal, cluster.pk)
-    assert may_reach(snapshot, principal, cluster.pk) == bool(groups)
+    groups = groups_for(snapshot, principal, cluster.pk, timezone.now())
+    assert may_reach(snapshot, principal, cluster.pk, timezone.now()) == bool(groups)
     return groups
 
 
@@ -96,7 +159,8 @@ class TestGroups:
         _, text = issue_token(SYSTEM, make_user(), name="ci")
         principal = authenticate(snapshot := load_snapshot(), text, timezone.now())
         assert principal is not None
-        assert groups_for(snapshot, principal, foreign.pk) == groups_for(snapshot, principal, uuid7()) == []
+        now = timezone.now()
+        assert groups_for(snapshot, principal, foreign.pk, now) == groups_for(snapshot, principal, uuid7(), now) == []
 
     def test_a_cluster_or_namespace_that_is_being_deleted_is_out_of_reach(self) -> None:
         project = make_project()
@@ -113,6 +177,56 @@ class TestGroups:
         Cluster.objects.filter(pk=cluster.pk).update(deletion_requested_at=timezone.now())
         ProjectNamespace.objects.filter(pk=namespace.pk).update(deletion_requested_at=timezone.now())
         assert reach(load_snapshot(), text, cluster) == reach(load_snapshot(), text, shared) == []
+
+    def test_sec49_a_group_counts_until_it_should_have_been_confirmed_again_also_in_an_old_snapshot(self) -> None:
+        project, cluster = make_project(), make_cluster()
+        make_namespace(project, cluster)
+        user, group = make_user(), make_group()
+        join(user, group, ago=timedelta(hours=23))
+        bind_role(SYSTEM, "project-viewer", group, project)
+        wanted = project_group(project.pk, "project-viewer")
+        Cluster.objects.filter(pk=cluster.pk).update(groups=[wanted])
+        _, text = issue_token(SYSTEM, user, name="ci")
+        snapshot, now = load_snapshot(), timezone.now()
+        principal = authenticate(snapshot, text, now)
+        assert principal is not None
+        assert principal.actor.group_ids == {group.pk}
+        assert groups_for(snapshot, principal, cluster.pk, now) == [wanted]
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(minutes=59)) == [wanted]
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == []
+
+    def test_sec36_a_binding_ends_when_it_ends_also_in_an_old_snapshot(self) -> None:
+        project, cluster = make_project(), make_cluster()
+        make_namespace(project, cluster)
+        user, now = make_user(), timezone.now()
+        bind_role(SYSTEM, "project-viewer", user, project, expires_at=now + timedelta(hours=1))
+        Cluster.objects.filter(pk=cluster.pk).update(groups=groups_wanted(cluster))
+        _, text = issue_token(SYSTEM, user, name="ci")
+        principal = authenticate(snapshot := load_snapshot(), text, now)
+        assert principal is not None
+        assert groups_for(snapshot, principal, cluster.pk, now) != []
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == []
+
+    def test_a_custom_role_comes_with_the_groups_of_what_it_inherits(self) -> None:
+        project, cluster = make_project(), make_cluster()
+        make_namespace(project, cluster)
+        rules = [{"resources": ["clusters"], "verbs": ["proxy"]}]
+        own = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+        text = RoleText("r", "", ["project"], rules, own, ["vm-console-user"])
+        role = create_role(SYSTEM, project.tenant, text)
+        actor = make_actor()
+        bind(actor, role.key, project)
+        Cluster.objects.filter(pk=cluster.pk).update(groups=groups_wanted(cluster))
+        _, token = issue_token(SYSTEM, user_of(actor), name="ci")
+        assert reach(load_snapshot(), token, cluster) == sorted(
+            [
+                project_group(project.pk, role.key),
+                project_group(project.pk, "vm-console-user"),
+                shared_group(cluster.pk),
+            ]
+        )
+        assert set(member_roles_in_use(cluster)) == {role.key, "vm-console-user", "cluster-admin", "cluster-viewer"}
+        assert member_roles_in_use(cluster)[role.key] == (PolicyRule("", ("secrets",), ("get",)),)
 
     def test_loading_costs_the_same_few_queries_at_any_size(
         self, django_assert_num_queries: DjangoAssertNumQueries
@@ -133,16 +247,30 @@ class TestEpoch:
         return current_epoch() != before
 
     def test_it_moves_with_everything_that_access_depends_on(self) -> None:
-        user = make_user()
+        user, other = make_user(), make_user()
         project, cluster = make_project(), make_cluster()
         token, _ = issue_token(SYSTEM, user, name="a")
-        actor = make_actor("project-viewer", project)
+        actor, group = make_actor("project-viewer", project), make_group()
         changes: dict[str, Callable[[], object]] = {
             "a new token": lambda: issue_token(SYSTEM, user, name="b"),
             "a revoked token": lambda: revoke_token(SYSTEM, token),
             "a role given": lambda: bind(actor, "project-viewer", project.tenant),
             "a role taken": lambda: unbind_role(SYSTEM, RoleBinding.objects.filter(user=user_of(actor))[0]),
             "a user disabled": lambda: set_user_active(make_actor("hub-admin"), user, False),
+            "a session": lambda: start_session(other, peer="", user_agent=""),
+            "an ended session": lambda: end_session(SYSTEM, Session.objects.get(), "logout"),
+            "a membership": lambda: join(user, group),
+            "groups confirmed again": lambda: ExternalIdentity.objects.update(groups_confirmed_at=timezone.now()),
+            "a membership lost": lambda: GroupMembership.objects.all().delete(),
+            "a role of a group": lambda: bind_role(SYSTEM, "project-viewer", group, project),
+            "an end": lambda: set_binding_end(
+                SYSTEM, RoleBinding.objects.get(group=group), timezone.now() + timedelta(hours=1)
+            ),
+            "a custom role": lambda: create_role(SYSTEM, None, RoleText("r", "", ["hub"], [], [], [])),
+            "its rules": lambda: update_role(
+                SYSTEM, Role.objects.get(), RoleText("r", "", ["hub"], [], [], ["hub-auditor"])
+            ),
+            "a password to change": lambda: User.objects.filter(pk=user.pk).update(must_change_password=True),
             "a new cluster": make_cluster,
             "a namespace": lambda: make_namespace(project, cluster),
             "by hand": lambda: Cluster.objects.filter(pk=cluster.pk).update(groups=["x"]),
