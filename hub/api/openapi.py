@@ -36,6 +36,7 @@ _ERRORS = {
     "415": "The body's media type is not taken",
     "422": "Cannot be carried out as it is; errors say where",
     "428": "If-Match is missing",
+    "429": "Too often; wait as Retry-After says",
     "503": "Not now; try again",
 }
 _BODY_ERRORS = ("400", "403", "409", "413", "415", "422", "503")
@@ -147,8 +148,8 @@ class HubSchema(AutoSchema):
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         status, schema = self._success()
         self._ref(ProblemShown)
-        known = set() if self.action in self.leaf.open_actions else {"401"}
-        codes = {*known, *_ERRORS_OF.get(self.action, _BODY_ERRORS), *(["404"] if "{id}" in self.path else [])}
+        by_caller = "429" if self.action in self.leaf.open_actions else "401"
+        codes = {by_caller, *_ERRORS_OF.get(self.action, _BODY_ERRORS), *(["404"] if "{id}" in self.path else [])}
         problems = {code: {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(codes)}
         return {status: self._answer(schema), **problems}
 
@@ -240,7 +241,7 @@ class HubSchema(AutoSchema):
 
     def _headers(self) -> list[OpenApiParameter]:
         header: Literal["header"] = "header"
-        if self.method == "POST":
+        if self.method == "POST" and hasattr(self.leaf, "once"):
             text = "Sent again with the same key and body within a day, the request gets the first one's answer"
             return [OpenApiParameter("Idempotency-Key", {"type": "string", "maxLength": 255}, header, description=text)]
         if self.method in ("PATCH", "DELETE"):
