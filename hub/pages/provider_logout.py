@@ -41,6 +41,9 @@ def back_channel(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(status=200)
 
 
+back_channel.methods = ("POST",)  # type: ignore[attr-defined]  # read by the test of all routes
+
+
 def remember_logout(response: HttpResponse, session: Session) -> None:
     """After a logout on the hub: this browser may go on to the provider of that session, within two minutes."""
     if session.identity is not None:

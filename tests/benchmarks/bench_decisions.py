@@ -27,7 +27,7 @@ from hub.tenancy.models import Project
 from kube.relay.heads import parse_request_head
 from tests.bed.kubernetes import ApiServer
 from tests.benchmarks.access_world import AccessWorld, Resident, Size, build_world
-from tests.benchmarks.measure import ROUNDS, Figure, compare, report, table, times
+from tests.benchmarks.measure import ROUNDS, Figure, Round, compare, report, table, times
 
 pytestmark = pytest.mark.django_db
 TENANTS = (1, 10, 100, 1000)
@@ -100,7 +100,7 @@ def seen_page(model: type[Model], actor: Actor) -> Callable[[], object]:
 
 
 def test_b8_list_filter() -> None:
-    found = {}
+    found: dict[str, list[Round]] = {}
     for tenants in TENANTS:
         with world_of(tenants) as world:
             owner, member = actor_of(world.owners[-1].user), actor_of(world.residents[-1].user)

@@ -1,32 +1,43 @@
 """Two tenants with one of everything each, so that a test can ask what the one sees of the other."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Model
 
-from hub.access.models import RoleBinding
+from hub.access.custom_roles import RoleText, create_role
+from hub.access.invitations import create_invitation
+from hub.access.models import Invitation, Role, RoleBinding
 from hub.access.services import bind_role
-from hub.audit.models import AuditEvent
+from hub.allowances.models import Grant, Quota
+from hub.allowances.quotas import create_quota
+from hub.audit.forwarders import create_forwarder
+from hub.audit.models import AuditEvent, AuditForwarder
 from hub.audit.services import record
 from hub.core.access import SYSTEM
 from hub.federation.models import Cluster, ClusterKind
-from hub.identity.models import ApiToken, User
+from hub.identity.models import ApiToken, Session, TokenPurpose, User
+from hub.identity.sessions import start_session
 from hub.identity.tokens import issue_token
 from hub.operations import services as operations
 from hub.operations.models import Operation
 from hub.provisioning import services
 from hub.provisioning.models import GuestCluster, Machine, NodePool
-from hub.tenancy.models import Project, Tenant
-from tests.hub.builders import make_cluster, make_namespace, make_project, make_tenant, make_user
+from hub.tenancy.credentials import create_credential
+from hub.tenancy.models import Credential, Project, ServiceAccount, Tenant
+from hub.tenancy.service_accounts import create_service_account
+from tests.hub.builders import make_actor, make_cluster, make_namespace, make_project, make_tenant, make_user, unique
 from tests.workers.stage import build_order
+
+ROLE = RoleText("watchers", "", ["tenant"], [{"resources": ["projects"], "verbs": ["get"]}], [], [])
+TOKEN = {"token": "a-token-of-a-registry"}
 
 
 @dataclass(frozen=True)
 class Estate:
-    """What one tenant has. ``cluster`` is shared, and seen through the project's namespace in it; ``user`` has no role yet,
-    ``binding`` is somebody else's.
+    """What one tenant has. ``cluster`` is shared, and seen through the project's namespace in it; ``user`` has no role, a
+    login and two tokens; ``binding`` is somebody else's. ``forwarder`` belongs to no tenant.
     """
 
     tenant: Tenant
@@ -40,10 +51,23 @@ class Estate:
     user: User
     token: ApiToken
     binding: RoleBinding
+    session: Session
+    kubeconfig: ApiToken
+    grant: Grant
+    quota: Quota
+    account: ServiceAccount
+    invitation: Invitation
+    forwarder: AuditForwarder
+    role: Role
+    credential: Credential
 
     def id_of(self, resource: str) -> UUID:
         """The id of its one object of a resource of the API."""
-        rows: dict[str, Any] = {
+        id: UUID = self.row_of(resource).pk
+        return id
+
+    def row_of(self, resource: str) -> Model:
+        rows: dict[str, Model] = {
             "tenants": self.tenant,
             "projects": self.project,
             "clusters": self.cluster,
@@ -56,9 +80,17 @@ class Estate:
             "project-namespaces": self.guest.namespace,
             "users": self.user,
             "role-bindings": self.binding,
+            "sessions": self.session,
+            "kubeconfigs": self.kubeconfig,
+            "grants": self.grant,
+            "quotas": self.quota,
+            "service-accounts": self.account,
+            "invitations": self.invitation,
+            "audit-forwarders": self.forwarder,
+            "roles": self.role,
+            "credentials": self.credential,
         }
-        id: UUID = rows[resource].pk
-        return id
+        return rows[resource]
 
 
 def make_estate() -> Estate:
@@ -74,5 +106,25 @@ def make_estate() -> Estate:
         event = record(SYSTEM, "update", "projects", project, project_id=project.pk)
     user = make_user()
     token, _ = issue_token(SYSTEM, user, name="own")
-    binding = bind_role(SYSTEM, "project-viewer", make_user(), project)
-    return Estate(project.tenant, project, cluster, guest, pool, machine, operation, event, user, token, binding)
+    return Estate(
+        project.tenant,
+        project,
+        cluster,
+        guest,
+        pool,
+        machine,
+        operation,
+        event,
+        user,
+        token,
+        binding=bind_role(SYSTEM, "project-viewer", make_user(), project),
+        session=start_session(user, peer="127.0.0.1", user_agent="browser")[0],
+        kubeconfig=issue_token(SYSTEM, user, name="file", purpose=TokenPurpose.KUBECONFIG)[0],
+        grant=Grant.objects.filter(tenant=project.tenant).order_by("id")[0],
+        quota=create_quota(SYSTEM, project.tenant, project=project, limits={"cpu": 500}),
+        account=create_service_account(SYSTEM, project, "ci"),
+        invitation=create_invitation(make_actor("hub-admin"), project, "project-viewer")[0],
+        forwarder=create_forwarder(SYSTEM, unique("siem"), "syslog+udp://10.9.9.9:514")[0],
+        role=create_role(SYSTEM, project.tenant, ROLE),
+        credential=create_credential(SYSTEM, project, "registry", "token", TOKEN),
+    )

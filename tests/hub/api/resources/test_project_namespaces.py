@@ -9,7 +9,7 @@ from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
 from hub.tenancy.models import Project, Tenant
 from tests.hub.api.callers import Answer, Caller, denials
 from tests.hub.api.orders import make_place, order
-from tests.hub.builders import make_cluster, make_namespace, make_project, make_tenant
+from tests.hub.builders import grant_everything, make_cluster, make_namespace, make_project, make_tenant
 from tests.workers.stage import Stage
 
 
@@ -34,7 +34,9 @@ def test_an_administrator_lets_a_project_into_a_shared_cluster(
     made = let_in(admin, project, cluster)
     namespace = ProjectNamespace.objects.get()
     assert (made.status, made.location) == (201, f"/api/v1/project-namespaces/{namespace.pk}")
-    assert made.body == admin.get(made.location).body == owner.get(made.location).body
+    seen = owner.get(made.location).body
+    assert made.body == admin.get(made.location).body == {**seen, "can": made.body["can"]}
+    assert seen["can"] == ["get", "list"]
     assert (made.body["project"], made.body["cluster"]) == (str(project.pk), str(cluster.pk))
     assert (made.body["tenant"], made.body["name"]) == (str(project.tenant_id), namespace.name)
     assert (made.body["phase"], made.body["deletion_requested_at"]) == ("Creating", None)
@@ -52,6 +54,7 @@ def test_the_owner_then_places_his_first_order_there(
     body = {**order(place), "project": str(project.pk)}
     assert owner.post("guest-clusters", body).faults == {"/infrastructure": "reference.not_found"}
     assert let_in(admin, project, place.cluster).status == 201
+    grant_everything(tenant, place.cluster)
     assert owner.post("guest-clusters", body).status == 202
 
 
@@ -130,3 +133,62 @@ def test_a_namespace_with_a_guest_cluster_in_it_stays(admin: Caller, tenant: Ten
 
 def test_a_namespace_cannot_be_changed(admin: Caller, project: Project, cluster: Cluster) -> None:
     assert admin.patch(let_in(admin, project, cluster).location, {}).status == 405
+
+
+class TestMore:
+    def test_with_a_name_it_is_one_more(self, admin: Caller, project: Project, cluster: Cluster) -> None:
+        default = let_in(admin, project, cluster)
+        body = {"project": str(project.pk), "cluster": str(cluster.pk), "name": "web-extra"}
+        more = admin.post("project-namespaces", body)
+        assert (more.status, more.body["name"], more.body["is_default"]) == (201, "web-extra", False)
+        assert (default.body["is_default"], default.body["adopted"]) == (True, False)
+        again = admin.post("project-namespaces", body)
+        assert (again.status, again.faults) == (409, {"/name": "namespace.name_taken"})
+
+    @pytest.mark.parametrize(("name", "code"), [("Up", "namespace.name_invalid"), ("kube-system", "namespace.system")])
+    def test_a_name_that_is_not_to_be_had(
+        self, admin: Caller, project: Project, cluster: Cluster, name: str, code: str
+    ) -> None:
+        body = {"project": str(project.pk), "cluster": str(cluster.pk), "name": name}
+        assert admin.post("project-namespaces", body).faults == {"/name": code}
+
+    @pytest.mark.parametrize("extra", [{"adopt": "a"}, {"plan": "b"}, {"adopt": "a", "plan": "b", "name": "c"}])
+    def test_adoption_needs_name_and_plan_and_nothing_else(
+        self, admin: Caller, project: Project, cluster: Cluster, extra: dict[str, str]
+    ) -> None:
+        body = {"project": str(project.pk), "cluster": str(cluster.pk), **extra}
+        answer = admin.post("project-namespaces", body)
+        assert (answer.status, list(answer.faults.values())) == (400, ["field.format"])
+        assert not ProjectNamespace.objects.exists()
+
+    def test_a_list_is_narrowed_by_tenant(self, admin: Caller, project: Project, cluster: Cluster) -> None:
+        mine = let_in(admin, project, cluster)
+        let_in(admin, make_project(), cluster)
+        assert admin.ids(f"project-namespaces?tenant={project.tenant_id}") == {mine.body["id"]}
+
+
+class TestMove:
+    def test_an_administrator_moves_it_and_both_tenants_see_that(
+        self, admin: Caller, owner: Caller, project: Project, cluster: Cluster
+    ) -> None:
+        made, there = let_in(admin, project, cluster), make_project()
+        moved = admin.post(f"project-namespaces/{made.body['id']}/move", {"project": str(there.pk)})
+        assert (moved.status, moved.body["project"], moved.body["tenant"]) == (200, str(there.pk), str(there.tenant_id))
+        assert owner.ids("project-namespaces") == set()
+        changes = AuditEvent.objects.filter(verb="move", tenant_id=project.tenant_id).get().changes
+        assert changes["project"] == [str(project.pk), str(there.pk)]
+
+    def test_sec33_an_owner_moves_nothing_and_learns_nothing_of_others(
+        self, admin: Caller, owner: Caller, foreigner: Caller, project: Project, cluster: Cluster
+    ) -> None:
+        made = let_in(admin, project, cluster)
+        path = f"project-namespaces/{made.body['id']}/move"
+        assert owner.post(path, {"project": str(make_project(project.tenant).pk)}).code == "request.denied"
+        assert foreigner.post(path, {"project": str(make_project().pk)}).code == "object.not_found"
+        assert ProjectNamespace.objects.get().project == project
+
+    def test_a_project_that_is_not_there_is_named(self, admin: Caller, project: Project, cluster: Cluster) -> None:
+        made = let_in(admin, project, cluster)
+        path = f"project-namespaces/{made.body['id']}/move"
+        assert admin.post(path, {"project": str(uuid7())}).faults == {"/project": "reference.not_found"}
+        assert admin.post(path, {}).faults == {"/project": "field.required"}
