@@ -31,8 +31,6 @@ from .checks import CHECKS, pending_checks
 from .clients import forget_clients, guard
 from .conditions import CREDENTIALS_REFUSED, IMPORTING, READY, REGISTERED
 from .models import Cluster, ClusterKind, ProjectNamespace
-from .namespaces import ensure_project_namespace as ensure_project_namespace
-from .namespaces import request_namespace_deletion as request_namespace_deletion
 
 IMPORT_OPERATION = "cluster.import"
 DELETE_OPERATION = "cluster.delete"

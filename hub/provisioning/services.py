@@ -19,7 +19,7 @@ from hub.core.errors import HubError, define
 from hub.core.transactions import join_transaction
 from hub.core.work import wake
 from hub.federation.models import ProjectNamespace
-from hub.federation.services import ensure_project_namespace
+from hub.federation.namespaces import ensure_project_namespace
 from hub.operations import services as operations
 from hub.operations.models import Operation, State
 from kube.names import random_suffix

@@ -11,7 +11,7 @@ from hub.core.access import SYSTEM, Actor
 from hub.core.changes import record_insert
 from hub.core.ids import uuid7
 from hub.federation.models import Cluster, ClusterKind, ProjectNamespace
-from hub.federation.services import ensure_project_namespace
+from hub.federation.namespaces import ensure_project_namespace
 from hub.identity.actors import actor_of
 from hub.identity.models import User
 from hub.identity.services import create_user

@@ -16,7 +16,6 @@ from hub.access.services import project_roles_in_use
 from hub.api.actions import Creates, Deletes, Gets, Lists, Made, Reference, References, posted
 from hub.api.documents import Body, ConditionShown, Id, Name, RecordShown, read_body
 from hub.api.listing import IdFilter, Listing
-from hub.api.preconditions import check_if_match
 from hub.core.access import visible_to
 from hub.core.errors import HubError
 from hub.federation.adoption import adopt_namespace
@@ -102,12 +101,11 @@ class ProjectNamespaceViewSet(
     def move(self, request: Request, pk: str) -> Response:
         """Gives the namespace to another project, with all that is in it; needs ``update`` here and ``create`` there."""
         body = read_body(MoveBody, request.data)
-        expected = check_if_match(request.headers.get("If-Match"), self.row)
-        return self.once(request.data, lambda: self._move(body, expected))
+        return self.once(request.data, lambda: self._move(body))
 
-    def _move(self, body: MoveBody, expected_version: int | None) -> Response:
+    def _move(self, body: MoveBody) -> Response:
         project = visible_to(Project.objects.all(), self.actor, "get").filter(pk=body.project).first()
         if project is None:
             raise HubError("reference.not_found", pointer="/project", verb="get")
-        moved = move_project_namespace(self.actor, self.row, project, expected_version=expected_version)
+        moved = move_project_namespace(self.actor, self.row, project)
         return self.answer(Made(moved), 200)

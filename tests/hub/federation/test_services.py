@@ -18,11 +18,6 @@ from hub.federation.clients import (
     probing_client,
 )
 from hub.federation.models import Cluster, ProjectNamespace
-from hub.federation.namespaces import (
-    choose_namespace_name,
-    ensure_project_namespace,
-    request_namespace_deletion,
-)
 from hub.federation.services import (
     forget_guest_cluster,
     import_cluster,
@@ -33,10 +28,8 @@ from hub.federation.services import (
     update_labels,
 )
 from hub.operations.models import Operation
-from hub.tenancy.models import Project, Tenant
 from kube.credentials import Credentials
 from kube.kubeconfig import render_kubeconfig
-from kube.names import is_dns_label
 from simulator.apiserver import Authority
 from tests.hub.builders import make_cluster, make_namespace, make_project
 
@@ -193,7 +186,7 @@ class TestDeletion:
         cluster = import_cluster(SYSTEM, "site-a", "harvester", kubeconfig())
         request_cluster_deletion(SYSTEM, cluster)
         with pytest.raises(HubError, match=r"object\.being_deleted"):
-            ensure_project_namespace(make_project(), cluster)
+            make_namespace(make_project(), cluster)
         with pytest.raises(HubError, match=r"object\.being_deleted"):
             reimport_cluster(SYSTEM, Cluster.objects.get(pk=cluster.pk), kubeconfig())
 
@@ -235,39 +228,6 @@ class TestGuests:
         forget_guest_cluster(member)
         assert not Cluster.objects.exists()
         assert not ProjectNamespace.objects.exists()
-
-
-class TestNamespaces:
-    def test_a_project_gets_one_and_keeps_it(self) -> None:
-        project, cluster = make_project(), make_cluster()
-        first = ensure_project_namespace(project, cluster)
-        assert ensure_project_namespace(project, cluster) == first
-        assert first.next_run_at is None  # the row as it was; the stored one is due
-        assert ProjectNamespace.objects.get().next_run_at is not None
-        assert ensure_project_namespace(make_project(project.tenant), cluster) != first
-
-    def test_sec33_names_are_readable_valid_and_never_anothers_by_chance(self) -> None:
-        project = Project(name="web", tenant=Tenant(name="acme"))
-        names = {choose_namespace_name(project) for _ in range(50)}
-        assert len(names) == 50
-        assert all(name.startswith("acme-web-") and is_dns_label(name) for name in names)
-        long = Project(name="p" * 63, tenant=Tenant(name="t" * 63))
-        assert is_dns_label(choose_namespace_name(long))
-
-    def test_sec33_none_is_made_in_another_tenants_cluster(self) -> None:
-        project = make_project()
-        with pytest.raises(HubError, match=r"cluster\.foreign"):
-            ensure_project_namespace(project, make_cluster(project=make_project()))
-        assert not ProjectNamespace.objects.exists()
-        assert ensure_project_namespace(project, make_cluster(project=make_project(project.tenant)))
-
-    def test_one_that_is_being_deleted_is_not_given_out_again(self) -> None:
-        project, cluster = make_project(), make_cluster()
-        first = ensure_project_namespace(project, cluster)
-        request_namespace_deletion(SYSTEM, first)
-        request_namespace_deletion(SYSTEM, first)
-        assert ensure_project_namespace(project, cluster) != first
-        assert AuditEvent.objects.filter(object_id=first.pk, verb="delete").count() == 1
 
 
 def administrator() -> Credentials:
