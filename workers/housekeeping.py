@@ -8,6 +8,9 @@ from hub.audit.services import delete_events_older_than
 from hub.core.changes import delete_hints_older_than
 from hub.core.environment import environment
 from hub.identity.cli_logins import delete_old_cli_logins
+from hub.identity.oidc.logout import delete_expired_logout_tokens
+from hub.identity.oidc.sign_on import delete_expired_sign_ons
+from hub.identity.provider_drafts import delete_expired_drafts
 from hub.identity.sessions import KEPT_AFTER_END, delete_ended_sessions
 from hub.operations.services import delete_finished_older_than
 
@@ -25,6 +28,9 @@ def clean_once() -> int:
         (delete_expired_answers, timedelta(0)),
         (delete_ended_sessions, KEPT_AFTER_END),
         (delete_old_cli_logins, timedelta(days=1)),
+        (delete_expired_sign_ons, timedelta(0)),
+        (delete_expired_logout_tokens, timedelta(0)),
+        (delete_expired_drafts, timedelta(0)),
     )
     return sum(_in_batches(job, age) for job, age in jobs)
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from hub.core.environment import environment
 from hub.core.heartbeat import beat
+from hub.identity.provider_sync import ProviderSync
 from hub.identity.sessions import end_lapsed_sessions
 
 from .audit_forwarding import audit_forwarding
@@ -41,6 +42,7 @@ def jobs() -> Sequence[Job]:
         Periodic("poller", environment().poll_interval, poll_once),
         Periodic("housekeeping", HOUSEKEEPING_SECONDS, clean_once),
         Periodic("sessions", SESSIONS_SECONDS, end_lapsed_sessions),
+        Periodic("identity sync", environment().identity_sync_seconds, ProviderSync().run_once),
         Periodic("sweeper", SWEEP_SECONDS, Sweeper().sweep),
         audit_forwarding,
         run_machine_watch,

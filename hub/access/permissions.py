@@ -137,6 +137,7 @@ _TABLE = (
         "sessions", READ_VERBS | {"delete"}, "identity.Session", owner="user_id", owner_verbs=READ_VERBS | {"delete"}
     ),
     Resource("identity-providers", CRUD | {"test"}, "identity.IdentityProvider"),
+    Resource("provider-tests", CRUD - {"delete"}, "identity.ProviderDraft"),
     Resource("groups", READ_VERBS, "identity.Group"),
     Resource("service-accounts", CRUD, "tenancy.ServiceAccount", tenant=("tenant_id",), project=("project_id",)),
     Resource("credentials", CRUD | {"use"}, "tenancy.Credential", tenant=("tenant_id",), project=("project_id",)),

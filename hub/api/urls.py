@@ -13,7 +13,9 @@ from .resources.cli_logins import CliLoginViewSet
 from .resources.clusters import ClusterViewSet
 from .resources.credentials import CredentialViewSet
 from .resources.grants import GrantViewSet
+from .resources.groups import GroupViewSet
 from .resources.guest_clusters import GuestClusterViewSet
+from .resources.identity_providers import IdentityProviderViewSet, ProviderTestViewSet
 from .resources.invitations import InvitationViewSet
 from .resources.kubeconfigs import KubeconfigViewSet
 from .resources.machine_log import MachineLogViewSet
@@ -44,7 +46,9 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     ClusterViewSet,
     CredentialViewSet,
     GrantViewSet,
+    GroupViewSet,
     GuestClusterViewSet,
+    IdentityProviderViewSet,
     InvitationViewSet,
     KubeconfigViewSet,
     MachineViewSet,
@@ -53,6 +57,7 @@ VIEWSETS: tuple[type[ApiViewSet], ...] = (
     OperationViewSet,
     ProjectNamespaceViewSet,
     ProjectViewSet,
+    ProviderTestViewSet,
     QuotaViewSet,
     ReleaseViewSet,
     RoleBindingViewSet,

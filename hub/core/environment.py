@@ -153,6 +153,13 @@ class Environment(BaseSettings):
         description="Whether users of this hub log in with name and password. `hidden`: only by an identity provider, or by "
         "the one-time link of `manage.py login_link`.",
     )
+    identity_sync_seconds: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Seconds between two rounds in which identity providers are asked about their users' groups and about who "
+        "is disabled there.",
+    )
     group_max_age_hours: int = Field(
         default=24,
         ge=1,

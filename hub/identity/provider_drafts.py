@@ -154,9 +154,9 @@ def save_draft(actor: Actor, draft: ProviderDraft) -> IdentityProvider:
     return provider
 
 
-def delete_expired_drafts(*, batch: int = 1000) -> int:
-    """Retention: deletes one batch of drafts whose time is over; how many."""
-    old = ProviderDraft.objects.filter(expires_at__lt=timezone.now()).values("pk")[:batch]
+def delete_expired_drafts(age: datetime.timedelta, *, batch: int = 1000) -> int:
+    """Retention: deletes one batch of drafts whose time was over ``age`` ago; how many."""
+    old = ProviderDraft.objects.filter(expires_at__lt=timezone.now() - age).values("pk")[:batch]
     _, deleted = ProviderDraft.objects.filter(pk__in=old).delete()
     return deleted.get(ProviderDraft._meta.label, 0)
 

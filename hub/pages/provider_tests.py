@@ -35,7 +35,7 @@ FIELDS = ("kind", "name", "display_name", "issuer", "client_id", "groups_claim",
 @require_session
 def start(request: HttpRequest, actor: Actor, session: Session) -> HttpResponse:
     """``/providers/test``: the settings of a new provider."""
-    _check_right(actor)
+    _check_right(actor, "create")
     if request.method != "POST":
         return _form(request, {"kind": "keycloak", "group_key": "path", "groups_claim": "groups"}, {}, 200)
     try:
@@ -49,7 +49,7 @@ def start(request: HttpRequest, actor: Actor, session: Session) -> HttpResponse:
 @require_session
 def show(request: HttpRequest, actor: Actor, session: Session, id: UUID) -> HttpResponse:
     """``/providers/test/<id>``: what was found so far, and what can be done next."""
-    _check_right(actor)
+    _check_right(actor, "create")
     draft = find_draft(id)
     wanted = request.POST.get("action", "") if request.method == "POST" else ""
     if wanted == "login":
@@ -58,16 +58,15 @@ def show(request: HttpRequest, actor: Actor, session: Session, id: UUID) -> Http
         take_first_steps(draft)
         return see_other(request.path)
     if wanted == "save":
-        if not can(actor, "update" if draft.provider_id else "create", "identity-providers", HUB_SCOPE).allowed:
-            raise HubError("request.denied", verb="create", resource="identity-providers")
+        _check_right(actor, "update")
         provider = save_draft(actor, draft)
         return render_page(request, "pages/provider_saved.html", {"provider": provider})
     return _steps(request, draft)
 
 
-def _check_right(actor: Actor) -> None:
-    if not can(actor, "test", "identity-providers", HUB_SCOPE).allowed:
-        raise HubError("request.denied", verb="test", resource="identity-providers")
+def _check_right(actor: Actor, verb: str) -> None:
+    if not can(actor, verb, "provider-tests", HUB_SCOPE).allowed:
+        raise HubError("request.denied", verb=verb, resource="provider-tests")
 
 
 def _settings(request: HttpRequest) -> ProviderSettings:

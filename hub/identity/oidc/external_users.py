@@ -14,7 +14,7 @@ from hub.core.access import SYSTEM
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.identity.groups import groups_in_claims, set_memberships
-from hub.identity.models import AccessMode, ExternalIdentity, IdentityProvider, User
+from hub.identity.models import AccessMode, ExternalIdentity, IdentityProvider, ProviderKind, User
 
 from .flow import Tokens
 
@@ -50,7 +50,8 @@ def finish_login(provider: IdentityProvider, tokens: Tokens) -> tuple[User, Exte
     elif identity.provider_id != provider.pk or not identity.user.is_active:
         raise HubError("login.user_disabled")
     _update_user(provider, identity.user, claims)
-    identity.refresh_token = tokens.refresh_token
+    # Keycloak's administration tells more than a refresh would.
+    identity.refresh_token = tokens.refresh_token if provider.kind == ProviderKind.OIDC else ""
     identity.disabled_at = None
     record_update(identity, ["refresh_token", "disabled_at"])
     set_memberships(identity, keys)

@@ -77,9 +77,9 @@ def back_channel_uri(provider_name: str) -> str:
     return f"{environment().url}/logout/{provider_name}/backchannel"
 
 
-def delete_expired_logout_tokens(*, batch: int = 1000) -> int:
-    """Retention: forgets one batch of logout tokens that are refused by their age alone; how many."""
-    old = SeenLogoutToken.objects.filter(expires_at__lt=timezone.now()).values("pk")[:batch]
+def delete_expired_logout_tokens(age: datetime.timedelta, *, batch: int = 1000) -> int:
+    """Retention: forgets one batch of logout tokens that have been refused by their age alone for ``age``; how many."""
+    old = SeenLogoutToken.objects.filter(expires_at__lt=timezone.now() - age).values("pk")[:batch]
     deleted, _ = SeenLogoutToken.objects.filter(pk__in=old).delete()
     return deleted
 

@@ -81,11 +81,12 @@ def remember_session(row: SignOn, session: Session) -> None:
     SignOn.objects.filter(pk=row.pk).update(session=session)
 
 
-def delete_expired_sign_ons(*, batch: int = 1000) -> int:
-    """Retention: deletes one batch of logins whose time is over; how many. An answered one is kept as long as an open one,
-    so that it is known when it comes twice.
+def delete_expired_sign_ons(age: datetime.timedelta, *, batch: int = 1000) -> int:
+    """Retention: deletes one batch of logins whose time was over ``age`` ago; how many.
+
+    An answered one is kept as long as an open one, so that it is known when it comes twice.
     """
-    old = SignOn.objects.filter(expires_at__lt=timezone.now()).values("pk")[:batch]
+    old = SignOn.objects.filter(expires_at__lt=timezone.now() - age).values("pk")[:batch]
     deleted, _ = SignOn.objects.filter(pk__in=old).delete()
     return deleted
 

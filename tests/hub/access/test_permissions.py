@@ -12,7 +12,7 @@ from hub.core.ids import uuid7
 
 MODELS = [resource for resource in RESOURCES.values() if resource.model is not None]
 # What belongs to no tenant, project, cluster or user: for roles on the whole hub only.
-OF_THE_HUB = {"identity-providers", "groups", "audit-forwarders"}
+OF_THE_HUB = {"identity-providers", "provider-tests", "groups", "audit-forwarders"}
 
 
 def permissions(role: str) -> frozenset[tuple[str, str]]:
