@@ -147,7 +147,7 @@ class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cl
     def perform_delete(self, row: Cluster, expected_version: int | None) -> Operation | None:
         return request_cluster_deletion(self.actor, row, expected_version=expected_version)
 
-    @posted(AdoptionPlanBody, AdoptionPlanShown)
+    @posted(AdoptionPlanBody, AdoptionPlanShown, path="adoption-plans")
     def adoption_plans(self, request: Request, pk: str) -> Response:
         """Looks what taking over a namespace of the cluster into a project would mean."""
         body = read_body(AdoptionPlanBody, request.data)

@@ -50,7 +50,7 @@ BODIES: Mapping[str, Callable[[Ids], dict[str, Any]]] = {
     "POST cli-logins": lambda ids: {"flow": "device", "host": "a"},
     "POST cli-logins/token": lambda ids: {"device_code": "x"},
     "POST clusters": lambda ids: {"name": unique("c"), "kind": "harvester", "kubeconfig": KUBECONFIG},
-    "POST clusters/<pk>/adoption_plans": lambda ids: {"project": str(uuid7()), "namespace": "web"},
+    "POST clusters/<pk>/adoption-plans": lambda ids: {"project": str(uuid7()), "namespace": "web"},
     "POST credentials": lambda ids: {
         "name": unique("c"),
         "project": ids.project,
