@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api.actions import Creates, Deletes, Gets, Lists, Made, Reference, References, Updates, location, posted
-from hub.api.documents import Body, Id, Name, RecordShown, read_body
+from hub.api.documents import CAN, Body, Id, Name, RecordShown, read_body
 from hub.api.listing import IdFilter, Listing, TextFilter
 from hub.api.service_account_rights import check_may_act_for
+from hub.core.access import verbs_on
 from hub.identity.tokens import issue_token
 from hub.operations.models import Operation
 from hub.tenancy.models import Project, ServiceAccount
@@ -102,5 +103,6 @@ class ServiceAccountViewSet(
         token, text = issue_token(
             self.actor, self.row.user, name=body.name, lifetime=body.lifetime, scope=body.scope.scope
         )
-        shown = {**TokenShown.of(token).model_dump(mode="json"), "token": text}
+        can = sorted(verbs_on([token], self.actor)[token.pk])
+        shown = {**TokenShown.of(token).model_dump(mode="json"), CAN: can, "token": text}
         return Response(shown, status=201, headers={"Location": location("tokens", token.pk)})

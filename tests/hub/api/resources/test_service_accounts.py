@@ -36,6 +36,7 @@ def test_an_owner_makes_an_account_gives_it_a_role_and_a_token(project_owner: Ca
     assert project_owner.post("role-bindings", binding).status == 201
     issued = project_owner.post(f"{made.location.removeprefix('/api/v1/')}/tokens", {"name": "runner"})
     assert (issued.status, issued.body["user"]) == (201, made.body["user"])
+    assert "delete" in issued.body["can"]
     robot = Caller(token=issued.body["token"])
     assert robot.get("whoami").body["kind"] == "service_account"
     assert robot.ids("projects") == {str(project.pk)}
