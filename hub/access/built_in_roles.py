@@ -8,6 +8,8 @@ from .permissions import CRUD, MACHINE_VERBS, POWER_VERBS, READ_VERBS, Role, Rul
 CLUSTER_ADMIN = "cluster-admin"
 CLUSTER_MEMBER = "cluster-member"
 CLUSTER_VIEWER = "cluster-viewer"
+NETWORK_ADMIN = "network-admin"
+PROJECT_MEMBER = "project-member"
 PROJECT_OWNER = "project-owner"
 PROJECT_VIEWER = "project-viewer"
 _CLUSTER_NETWORKS = "cluster-network-admin"
@@ -68,7 +70,7 @@ _BUILT_IN = (
         ),
     ),
     Role(
-        "network-admin",
+        NETWORK_ADMIN,
         "Networks of a tenant's namespaces, or of a cluster",
         frozenset({"tenant", "cluster"}),
         (_rule({"clusters"}, READ_VERBS | {"proxy"}), _rule({*_PLACES, "grants"}, READ_VERBS)),
@@ -86,6 +88,7 @@ _BUILT_IN = (
             _rule({"virtual-machines"}, MACHINE_VERBS),
         ),
         member_rules.CLUSTER_ADMIN_RULES,
+        in_projects=PROJECT_OWNER,
     ),
     Role(
         _CLUSTER_NETWORKS,
@@ -93,6 +96,7 @@ _BUILT_IN = (
         frozenset({"cluster"}),
         (_rule({"clusters"}, READ_VERBS | {"proxy"}), _rule({*_PLACES, "grants"}, READ_VERBS)),
         member_rules.CLUSTER_NETWORK_RULES,
+        in_projects=NETWORK_ADMIN,
     ),
     Role(
         CLUSTER_MEMBER,
@@ -104,6 +108,7 @@ _BUILT_IN = (
             _rule({"virtual-machines"}, MACHINE_VERBS - {"delete", "restore"}),
         ),
         member_rules.CLUSTER_MEMBER_RULES,
+        in_projects=PROJECT_MEMBER,
     ),
     Role(
         CLUSTER_VIEWER,
@@ -111,6 +116,7 @@ _BUILT_IN = (
         frozenset({"cluster"}),
         (_rule({"clusters"}, READ_VERBS | {"proxy"}), _rule(_SEEN_IN_CLUSTERS, READ_VERBS)),
         member_rules.CLUSTER_VIEWER_RULES,
+        in_projects=PROJECT_VIEWER,
     ),
     Role(
         "tenant-owner",
@@ -153,7 +159,7 @@ _BUILT_IN = (
         in_clusters=CLUSTER_ADMIN,
     ),
     Role(
-        "project-member",
+        PROJECT_MEMBER,
         "Member of a project, or of all projects of a tenant: works in it and deletes no machines",
         _ANYWHERE,
         (

@@ -197,7 +197,8 @@ class Role:
 
     ``name`` is what bindings, inheritance and the groups of members name it by. ``kubernetes`` holds in the namespaces of
     the scope's projects, and in whole clusters that belong to the scope. Where one of the two should be another role's
-    rules, ``in_projects`` or ``in_clusters`` names that role. A role of a tenant counts in that tenant only.
+    rules, ``in_projects`` or ``in_clusters`` names that role: what is meant for a whole cluster gives too much in a namespace
+    of a shared one. A role of a tenant counts in that tenant only.
     """
 
     name: str

@@ -61,6 +61,7 @@ BUILT_IN: dict[str, tuple[set[str], dict[str, set[str]]]] = {
     "hub-auditor": ({"hub"}, {"*": READING, "clusters": READING | {"proxy"}}),
     "cluster-provisioner": ({"hub", "tenant", "project"}, {**_SEEN, "clusters": READING | {"use"}}),
     "network-admin": ({"tenant", "cluster"}, _VISITOR),
+    "cluster-network-admin": ({"cluster"}, _VISITOR),
     "cluster-admin": ({"cluster"}, {**_SEEN, "clusters": READING | {"update", "use", "proxy"}}),
     "cluster-member": ({"cluster"}, _VISITOR),
     "cluster-viewer": ({"cluster"}, _VISITOR),
@@ -97,9 +98,10 @@ ANSWERS = {
     "hub-auditor": ("p", "po"),
     "cluster-provisioner": ("", ""),
     "network-admin": ("p", "pno"),
-    "cluster-admin": ("", _EVERYTHING),
-    "cluster-member": ("", "psdvco"),
-    "cluster-viewer": ("", "po"),
+    "cluster-network-admin": ("p", "pno"),
+    "cluster-admin": ("psdvcxq", _EVERYTHING),
+    "cluster-member": ("psdvc", "psdvco"),
+    "cluster-viewer": ("p", "po"),
     "tenant-owner": ("psdvcxq", _EVERYTHING),
     "project-owner": ("psdvcxq", _EVERYTHING),
     "project-operator": ("psdvcxq", _EVERYTHING),
@@ -109,7 +111,9 @@ ANSWERS = {
     "vm-console-user": ("c", "c"),
 }
 # Those that see all that a viewer sees: for them a token that only reads is a viewer's.
-SEE_AS_VIEWERS = set(BUILT_IN) - {"cluster-provisioner", "network-admin", "vm-operator", "vm-console-user"}
+SEE_AS_VIEWERS = set(BUILT_IN) - {
+    *("cluster-provisioner", "network-admin", "cluster-network-admin", "vm-operator", "vm-console-user")
+}
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,9 @@ def test_every_path_of_the_table_leads_to_an_id_on_its_model(resource) -> None: 
 
 def test_every_row_of_a_tenant_is_in_the_table() -> None:
     """A new model with a tenant, project or cluster is forgotten by nobody: it is listed here or there."""
-    # Use of quotas is shown as sums, never as rows.
-    without_a_route = {"operations.LogLine", "core.Change", "allowances.QuotaUse"}
+    # Use of quotas is shown as sums, and what a guest uses with the guest.
+    sums_and_parts = {"allowances.QuotaUse", "provisioning.GuestCredential"}
+    without_a_route = {"operations.LogLine", "core.Change", *sums_and_parts}
     named = {resource.model for resource in MODELS}
     for model in apps.get_models():
         fields = {field.attname for field in model._meta.concrete_fields if isinstance(field, UUIDField | ForeignKey)}

@@ -2,27 +2,34 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
+from hub.access.built_in_roles import ROLES
+from hub.access.custom_roles import RoleText, create_role
 from hub.access.models import RoleBinding
 from hub.access.services import (
     bind_role,
     ensure_first_admin,
     groups_wanted,
     project_roles_in_use,
+    refuse_stronger_user,
+    set_binding_end,
     set_user_active,
     unbind_role,
 )
 from hub.audit.models import AuditEvent
-from hub.core.access import SYSTEM, AccessScope, TokenScope, can
+from hub.core.access import SYSTEM, AccessScope, Actor, TokenScope, can
 from hub.core.errors import HubError
 from hub.federation.models import Cluster, ProjectNamespace
 from hub.federation.rights import cluster_group, project_group, shared_group
 from hub.identity.logins import authenticate_password
-from hub.identity.models import User
+from hub.identity.models import ExternalIdentity, User
 from hub.tenancy.models import Tenant
+from tests.hub.access.groups import join, make_group
 from tests.hub.builders import (
     bind,
     make_actor,
@@ -125,6 +132,95 @@ class TestEscalation:
         unbind_role(SYSTEM, RoleBinding.objects.get(user=user_of(owner)))
         assert not can(owner, "create", "projects", _scope(tenant)).allowed
 
+    def test_sec32_an_owner_gives_each_role_below_his_own(self) -> None:
+        for kind in ("tenant", "project"):
+            project = make_project()
+            owner = make_actor(f"{kind}-owner", project.tenant if kind == "tenant" else project)
+            scope = project.tenant if kind == "tenant" else project
+            for name, role in ROLES.items():
+                if kind in role.scopes:
+                    bind_role(owner, name, make_user(), scope)
+
+    def test_sec32_who_holds_a_role_by_a_group_gives_it_like_any_other(self) -> None:
+        tenant, group, actor = make_tenant(), make_group(), make_actor()
+        join(user_of(actor), group)
+        bind_role(SYSTEM, "tenant-owner", group, tenant)
+        bind_role(actor, "project-viewer", make_user(), tenant)
+        ExternalIdentity.objects.update(groups_confirmed_at=timezone.now() - timedelta(days=2))
+        with pytest.raises(HubError, match=r"role_binding\.escalates"):
+            bind_role(actor, "project-viewer", make_user(), tenant)
+
+    def test_sec32_a_cluster_admin_gives_roles_of_his_cluster_and_of_no_other(self) -> None:
+        cluster = make_cluster()
+        admin = make_actor("cluster-admin", cluster)
+        for role in ("cluster-admin", "cluster-member", "cluster-viewer", "network-admin"):
+            bind_role(admin, role, make_user(), cluster)
+        with pytest.raises(HubError, match=r"role_binding\.escalates"):
+            bind_role(admin, "cluster-viewer", make_user(), make_cluster())
+
+
+@pytest.mark.usefixtures("db")
+class TestStrongerUsers:
+    """SEC-37: no write on a user with any right that the writer lacks."""
+
+    def manager(self) -> Actor:
+        """Who may manage users of the hub and nothing else."""
+        rules = [{"resources": ["users"], "verbs": ["*"]}]
+        role = create_role(SYSTEM, None, RoleText("user manager", "", ["hub"], rules, [], []))
+        actor = make_actor()
+        bind(actor, role.key)
+        return actor
+
+    def refuses(self, actor: Actor, user: User) -> bool:
+        code = ""
+        try:
+            set_user_active(actor, user, False)
+        except HubError as error:
+            code = error.code
+        assert code in ("", "user.outranks")
+        assert User.objects.get(pk=user.pk).is_active == bool(code)
+        return bool(code)
+
+    def test_sec37_who_has_rights_that_he_lacks_is_not_locked_by_him(self) -> None:
+        manager = self.manager()
+        make_actor("hub-admin")
+        for role, scope in (("hub-admin", None), ("tenant-owner", make_tenant()), ("cluster-viewer", make_cluster())):
+            assert self.refuses(manager, user_of(make_actor(role, scope)))
+        assert not self.refuses(manager, make_user())
+
+    def test_sec37_nor_who_has_them_by_a_group_that_was_not_confirmed_lately(self) -> None:
+        manager, user, group = self.manager(), make_user(), make_group()
+        bind_role(SYSTEM, "hub-admin", group)
+        join(user, group, ago=timedelta(days=30))
+        assert self.refuses(manager, user)
+
+    def test_sec37_a_right_that_has_ended_protects_nobody(self) -> None:
+        make_actor("hub-admin")
+        manager, user = self.manager(), make_user()
+        binding = bind_role(SYSTEM, "hub-admin", user, expires_at=timezone.now() + timedelta(hours=1))
+        assert self.refuses(manager, user)
+        RoleBinding.objects.filter(pk=binding.pk).update(expires_at=timezone.now())
+        assert not self.refuses(manager, user)
+
+    def test_sec37_an_owner_of_one_tenant_is_weaker_than_one_of_two(self) -> None:
+        one, two = make_tenant(), make_tenant()
+        owner, other = make_actor("tenant-owner", one), make_actor("tenant-owner", one)
+        refuse_stronger_user(owner, user_of(other))
+        bind(other, "project-viewer", two)
+        with pytest.raises(HubError, match=r"user\.outranks"):
+            refuse_stronger_user(owner, user_of(other))
+
+    def test_an_administrator_outranks_nobody_and_nobody_outranks_the_hub(self) -> None:
+        admins = [make_actor("hub-admin") for _ in range(2)]
+        refuse_stronger_user(admins[0], user_of(admins[1]))
+        refuse_stronger_user(SYSTEM, user_of(admins[1]))
+
+    def test_everybody_is_as_strong_as_himself_but_not_with_a_narrow_token(self) -> None:
+        owner = make_actor("tenant-owner", make_tenant())
+        refuse_stronger_user(owner, user_of(owner))
+        with pytest.raises(HubError, match=r"user\.outranks"):
+            refuse_stronger_user(replace(owner, token_scope=TokenScope(read_only=True)), user_of(owner))
+
 
 def _scope(tenant: Tenant) -> AccessScope:
     return AccessScope(tenant_id=tenant.pk)
@@ -152,6 +248,23 @@ class TestTheLastAdministrator:
         set_user_active(SYSTEM, first, False)
         with pytest.raises(HubError, match=r"role_binding\.last_admin"):
             unbind_role(SYSTEM, binding)
+
+    def test_sec37_who_is_one_for_a_time_by_a_group_or_as_a_program_does_not_count(self) -> None:
+        binding = bind_role(SYSTEM, "hub-admin", make_user())
+        bind_role(SYSTEM, "hub-admin", make_user(), expires_at=timezone.now() + timedelta(days=1))
+        group = make_group()
+        bind_role(SYSTEM, "hub-admin", group)
+        join(make_user(), group)
+        program = User.objects.create(username="program", kind="service_account")
+        RoleBinding.objects.create(role="hub-admin", scope_kind="hub", user=program)
+        with pytest.raises(HubError, match=r"role_binding\.last_admin"):
+            unbind_role(SYSTEM, binding)
+
+    def test_sec37_his_role_does_not_come_to_an_end(self) -> None:
+        binding = bind_role(SYSTEM, "hub-admin", make_user())
+        with pytest.raises(HubError, match=r"role_binding\.last_admin"):
+            set_binding_end(SYSTEM, binding, timezone.now() + timedelta(days=1))
+        assert RoleBinding.objects.get(pk=binding.pk).expires_at is None
 
     def test_one_of_two_may_go(self) -> None:
         bind_role(SYSTEM, "hub-admin", make_user())
