@@ -56,7 +56,11 @@ def _add_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -
 
 def _mask_keys(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if value and isinstance(value, str) and is_secret_name(key):
+        if key == "request" and hasattr(value, "path"):
+            event[key] = (
+                f"{getattr(value, 'method', '')} {value.path}"  # Django's own repr has the query, with all in it
+            )
+        elif value and isinstance(value, str) and is_secret_name(key):
             event[key] = MASK
     return event
 
