@@ -27,7 +27,7 @@ from kube.errors import InvalidKubeconfig
 from kube.kubeconfig import parse_kubeconfig
 from kube.names import check_dns_label, is_label_key, is_label_value
 
-from .checks import CHECKS, pending_checks
+from .checks import CHECKS, find_check, pending_checks
 from .clients import forget_clients, guard
 from .conditions import CREDENTIALS_REFUSED, IMPORTING, READY, REGISTERED
 from .models import Cluster, ClusterKind, ProjectNamespace
@@ -177,9 +177,15 @@ def register_guest_cluster(
 
 
 def needs_enrolment(cluster: Cluster) -> bool:
-    """Whether the member refuses every credential that the hub has: after a long outage of a guest, say."""
+    """Whether a guest has to be registered anew: it refuses every credential that the hub has, after a long outage say, or
+    an older hub registered it with rights that are too few by now.
+    """
     registered = condition(cluster, REGISTERED)
-    return registered is not None and registered.status == "False" and registered.reason == CREDENTIALS_REFUSED
+    if registered is None or registered.status != "False":
+        return False
+    rights = find_check(cluster, "rights")
+    too_few = rights is not None and rights["state"] == "failed" and not cluster.has_enrolment_secret
+    return registered.reason == CREDENTIALS_REFUSED or too_few
 
 
 def enrol_again(cluster: Cluster, credentials: Credentials) -> None:

@@ -9,14 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.access.services import project_roles_in_use
-from hub.api.actions import Creates, Deletes, Gets, Lists, Made, References, Updates, posted
-from hub.api.documents import Body, ConditionShown, Id, Labels, Name, RecordShown, Shown, read_body
+from hub.api.actions import Creates, Deletes, Gets, Lists, Made, References, Updates, location, posted
+from hub.api.documents import Body, ConditionShown, Id, Labels, Name, OperationShown, RecordShown, Shown, read_body
 from hub.api.listing import ChoiceFilter, IdFilter, LabelFilter, Listing, TextFilter
 from hub.core.access import visible_to
 from hub.core.errors import HubError
 from hub.federation.adoption import plan_adoption
 from hub.federation.models import Cluster, ClusterKind
-from hub.federation.services import import_cluster, request_cluster_deletion, update_labels
+from hub.federation.services import import_cluster, reimport_cluster, request_cluster_deletion, update_labels
 from hub.operations.models import Operation
 from hub.tenancy.models import Project
 
@@ -74,6 +74,12 @@ class ClusterBody(ClusterChange):
     kubeconfig: Annotated[str, Field(min_length=1, max_length=512 * 1024, repr=False)]
 
 
+class ImportBody(Body):
+    """An administrator's kubeconfig of the same cluster; it is used once, as at the first import."""
+
+    kubeconfig: Annotated[str, Field(min_length=1, max_length=512 * 1024, repr=False)]
+
+
 class AdoptionPlanBody(Body):
     """The cluster's namespace ``namespace`` as one of ``project``."""
 
@@ -121,7 +127,7 @@ class AdoptionPlanShown(Shown):
 
 class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cluster], Deletes[Cluster]):
     resource = "clusters"
-    verbs = {"kubeconfig": "proxy", "adoption_plans": "update"}
+    verbs = {"kubeconfig": "proxy", "adoption_plans": "update", "imports": "update"}
     rows = Cluster.objects.all()
     shown = ClusterShown
     listing = Listing(
@@ -146,6 +152,17 @@ class ClusterViewSet(Lists[Cluster], Gets[Cluster], Creates[Cluster], Updates[Cl
 
     def perform_delete(self, row: Cluster, expected_version: int | None) -> Operation | None:
         return request_cluster_deletion(self.actor, row, expected_version=expected_version)
+
+    @posted(ImportBody, OperationShown)
+    def imports(self, request: Request, pk: str) -> Response:
+        """Registers the hub anew: when its credentials there have ended, or rights are missing that a newer hub needs."""
+        body = read_body(ImportBody, request.data)
+        return self.once(request.data, lambda: self._import_again(body))
+
+    def _import_again(self, body: ImportBody) -> Response:
+        operation = reimport_cluster(self.actor, self.row, body.kubeconfig)
+        shown = OperationShown.of(operation).model_dump(mode="json")
+        return Response(shown, status=201, headers={"Location": location("operations", operation.pk)})
 
     @posted(AdoptionPlanBody, AdoptionPlanShown, path="adoption-plans")
     def adoption_plans(self, request: Request, pk: str) -> Response:

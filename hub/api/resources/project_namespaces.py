@@ -108,4 +108,4 @@ class ProjectNamespaceViewSet(
         if project is None:
             raise HubError("reference.not_found", pointer="/project", verb="get")
         moved = move_project_namespace(self.actor, self.row, project)
-        return self.answer(Made(moved), 200)
+        return self.answer(Made(moved), 201)

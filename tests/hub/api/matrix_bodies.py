@@ -51,6 +51,7 @@ BODIES: Mapping[str, Callable[[Ids], dict[str, Any]]] = {
     "POST cli-logins/token": lambda ids: {"device_code": "x"},
     "POST clusters": lambda ids: {"name": unique("c"), "kind": "harvester", "kubeconfig": KUBECONFIG},
     "POST clusters/<pk>/adoption-plans": lambda ids: {"project": str(uuid7()), "namespace": "web"},
+    "POST clusters/<pk>/imports": lambda ids: {"kubeconfig": "{}"},
     "POST credentials": lambda ids: {
         "name": unique("c"),
         "project": ids.project,

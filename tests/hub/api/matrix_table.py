@@ -198,6 +198,8 @@ TABLE: Mapping[str, Line] = {
     "GET /api/v1/clusters/<pk>/offers": see("clusters"),
     # 400: the project that the body names is not there.
     "POST /api/v1/clusters/<pk>/adoption-plans": change(400, "clusters", ADMINS | {CLUSTER_ADMIN}),
+    # 422: the kubeconfig is none.
+    "POST /api/v1/clusters/<pk>/imports": change(422, "clusters", ADMINS | {CLUSTER_ADMIN}),
     "POST /api/v1/clusters/<pk>/kubeconfig": change(201, "clusters", ALL - {PROVISIONER}),
     "GET /api/v1/credentials": anybody(),
     "POST /api/v1/credentials": inside(201, "projects", OWNERS),

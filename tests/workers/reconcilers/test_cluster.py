@@ -507,6 +507,20 @@ class TestGuests:
         assert not needs_enrolment(cluster)
         visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
 
+    def test_a_guest_whose_rights_are_too_few_for_a_newer_hub_is_enrolled_again(self, simulated_member: Member) -> None:
+        project = make_project()
+        cluster = register_guest_cluster(project, "guest", simulated_member.admin, owner_id=project.pk)
+        visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
+        role = simulated_member.client.get(CLUSTER_ROLES, "paddock-hub")
+        role["rules"] = [rule for rule in role["rules"] if "list" not in rule["verbs"] or "nodes" in rule["resources"]]
+        simulated_member.client.replace(CLUSTER_ROLES, role)
+        Cluster.objects.update(rights_checked_at=None)
+        visit(cluster)
+        assert needs_enrolment(cluster)
+        enrol_again(cluster, simulated_member.admin)
+        assert not needs_enrolment(cluster)
+        visit_until(cluster, lambda: status_of(cluster, "Ready")[0] == "True")
+
 
 class TestRemoval:
     def test_the_member_is_left_as_it_was(self, member: Member) -> None:

@@ -229,3 +229,24 @@ def test_the_same_order_again_gets_the_same_kubeconfig(admin: Caller) -> None:
 def test_a_kubeconfig_cannot_be_read_or_deleted(admin: Caller) -> None:
     path = f"clusters/{make_cluster().pk}/kubeconfig"
     assert [admin.get(path).status, admin.delete(path).status] == [405, 405]
+
+
+def test_a_cluster_is_imported_again_with_a_fresh_kubeconfig(admin: Caller) -> None:
+    cluster = make_cluster()
+    again = admin.post(f"clusters/{cluster.pk}/imports", {"kubeconfig": KUBECONFIG})
+    operation = Operation.objects.get(target_id=cluster.pk)
+    assert (again.status, again.location) == (201, f"/api/v1/operations/{operation.pk}")
+    assert again.body["kind"] == "cluster.import"
+    stored = Cluster.objects.get(pk=cluster.pk)
+    assert stored.servers == ("https://harvester.example.org:6443",)
+    assert SECRET in stored.pasted_kubeconfig.reveal()
+    assert SECRET not in str(again.body) + str(list(AuditEvent.objects.values()))
+    refused = admin.post(f"clusters/{cluster.pk}/imports", {"kubeconfig": "{}"})
+    assert (refused.status, refused.faults) == (422, {"/kubeconfig": "cluster.kubeconfig_refused"})
+
+
+def test_a_tenant_imports_no_shared_cluster_again(owner: Caller, tenant: Tenant) -> None:
+    cluster = make_cluster()
+    make_namespace(make_project(tenant), cluster)
+    assert owner.post(f"clusters/{cluster.pk}/imports", {"kubeconfig": KUBECONFIG}).code == "request.denied"
+    assert not Cluster.objects.get(pk=cluster.pk).pasted_kubeconfig

@@ -173,7 +173,7 @@ class TestMove:
     ) -> None:
         made, there = let_in(admin, project, cluster), make_project()
         moved = admin.post(f"project-namespaces/{made.body['id']}/move", {"project": str(there.pk)})
-        assert (moved.status, moved.body["project"], moved.body["tenant"]) == (200, str(there.pk), str(there.tenant_id))
+        assert (moved.status, moved.body["project"], moved.body["tenant"]) == (201, str(there.pk), str(there.tenant_id))
         assert owner.ids("project-namespaces") == set()
         changes = AuditEvent.objects.filter(verb="move", tenant_id=project.tenant_id).get().changes
         assert changes["project"] == [str(project.pk), str(there.pk)]
