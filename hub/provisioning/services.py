@@ -18,7 +18,6 @@ from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.core.transactions import join_transaction
 from hub.core.work import wake
-from hub.federation.models import ProjectNamespace
 from hub.federation.namespaces import ensure_project_namespace
 from hub.operations import services as operations
 from hub.operations.models import Operation, State
@@ -55,12 +54,11 @@ def order_guest_cluster(actor: Actor, order: GuestClusterOrder) -> tuple[GuestCl
     credentials = check_registry_credentials(actor, order.project, order.options)
     if GuestCluster.objects.filter(project=order.project, name=order.name).exists():
         raise HubError("guest_cluster.name_taken", pointer="/name", name=order.name)
-    with transaction.atomic():
-        namespace = ensure_project_namespace(order.project, order.infrastructure)
-        guest = _build_guest(order, checked, namespace)
-        pools = _build_pools(guest, order, checked)
-        check_bootstrap(guest, pools, checked.release)
-    # Outside the transaction, because it asks another system; the namespace's row may stay, it is the project's.
+    guest = _build_guest(order, checked)
+    pools = _build_pools(guest, order, checked)
+    check_bootstrap(guest, pools, checked.release)  # takes a while, so no lock is held meanwhile
+    guest.namespace = namespace = ensure_project_namespace(order.project, order.infrastructure)
+    # Outside a transaction, because it asks another system; the namespace's row may stay, it is the project's.
     check_on_infrastructure(order, checked, namespace.name)
 
     def state_intent() -> Operation:
@@ -197,13 +195,13 @@ def _reserve_growth(guest: GuestCluster, pool: NodePool, before: int) -> None:
         raise QuotaExceeded(error.excesses, pointer="/count", would_fit=would_fit) from None
 
 
-def _build_guest(order: GuestClusterOrder, checked: CheckedOrder, namespace: ProjectNamespace) -> GuestCluster:
+def _build_guest(order: GuestClusterOrder, checked: CheckedOrder) -> GuestCluster:
+    """The row without its namespace, which is made when the order is known to be good."""
     guest = GuestCluster(
         tenant=order.project.tenant,
         project=order.project,
         name=order.name,
         infrastructure=order.infrastructure,
-        namespace=namespace,
         driver=order.driver,
         distribution=order.distribution,
         kubernetes_version=checked.release.version,
