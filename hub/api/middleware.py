@@ -4,18 +4,19 @@ Only the stream server can reach the unix socket, so only there are ``X-Request-
 """
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from hub.core.errors import HubError, define
 from hub.core.requests import bind_request
+from hub.identity.token_format import API_TOKEN, SESSION
 
 from .problems import error_of, problem_response
 
 BODY_LIMIT = 1024 * 1024
 TOKEN_PARAMETERS = frozenset({"access_token", "api_key", "apikey", "auth", "authorization", "bearer", "token"})
-TOKEN_START = "pdk_"  # noqa: S105  (how tokens begin, not one)
+TOKEN_STARTS = (f"{API_TOKEN}_", f"{SESSION}_")
 
 define("body.too_large", 413, "The body is too large")
 define("body.length_missing", 411, "The length of the body must be told")
@@ -86,5 +87,9 @@ def _check_length(request: HttpRequest) -> None:
 def _check_query(request: HttpRequest) -> None:
     """URLs end in logs, histories and referers (SEC-11)."""
     for name, values in request.GET.lists():
-        if name.lower() in TOKEN_PARAMETERS or any(TOKEN_START in value for value in values):
+        if name.lower() in TOKEN_PARAMETERS or _holds_token(values):
             raise HubError("request.token_in_query")
+
+
+def _holds_token(values: Iterable[str]) -> bool:
+    return any(start in value for value in values for start in TOKEN_STARTS)
