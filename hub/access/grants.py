@@ -58,7 +58,7 @@ class Held:
 class Holdings:
     """The bindings of somebody, or of one group, by place. A binding whose role gives nothing is left out."""
 
-    __slots__ = ("_places", "projects", "tenants")
+    __slots__ = ("_places", "ends", "projects", "tenants")
 
     def __init__(self, facts: Iterable[BindingFact] = (), book: RoleBook = BUILT_IN) -> None:
         places: defaultdict[tuple[str, UUID | None], list[Held]] = defaultdict(list)
@@ -67,6 +67,7 @@ class Holdings:
             if role is not None and fact.scope_kind in role.role.scopes and (fact.scope_kind == "hub" or fact.scope_id):
                 places[fact.scope_kind, fact.scope_id if fact.scope_kind != "hub" else None].append(Held(fact, role))
         self._places: Mapping[tuple[str, UUID | None], Sequence[Held]] = dict(places)
+        self.ends = tuple(held.fact.ends_at for held in self if held.fact.ends_at is not None)
         self.tenants = frozenset(id for kind, id in places if kind == "tenant" and id is not None)
         self.projects = frozenset(id for kind, id in places if kind == "project" and id is not None)
 

@@ -8,7 +8,7 @@ not confirmed again) ends at its moment also in an old snapshot.
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from .models import AccessEpoch, Role, RoleBinding
 from .querysets import fresh_memberships, membership_age
 from .role_book import RoleBook
 
+KNOWN_LIMIT = 50_000
+NEVER = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 _FULL_SCOPE_JSON = scope_to_json(FULL_SCOPE)
 
 
@@ -95,6 +97,17 @@ class Snapshot:
     memberships: Mapping[UUID, tuple[Membership, ...]] = field(default_factory=dict)
     clusters: Mapping[UUID, ClusterFacts] = field(default_factory=dict)
     peppers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    known: dict[tuple[UUID, TokenScope, UUID], "KnownGroups"] = field(default_factory=dict, repr=False, compare=False)
+    """What was answered before, see ``groups_for``."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGroups:
+    """Somebody's groups in a cluster, right from one moment until something of them ends."""
+
+    since: datetime.datetime
+    until: datetime.datetime
+    groups: tuple[str, ...]
 
 
 def current_epoch() -> int:
@@ -131,12 +144,23 @@ def authenticate_session(snapshot: Snapshot, cookie_text: str, now: datetime.dat
     return _recognise(snapshot, snapshot.sessions, cookie_text, SESSION, now)
 
 
-def groups_for(snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime) -> list[str]:
-    """The groups to impersonate in the cluster, sorted. Empty: he may not reach it, or there is no such cluster."""
+def groups_for(snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime) -> tuple[str, ...]:
+    """The groups to impersonate in the cluster, sorted. Empty: he may not reach it, or there is no such cluster.
+
+    A client asks the same again with each request, so answers are kept while the snapshot lives and nothing of them ends.
+    """
     cluster = snapshot.clusters.get(cluster_id)
     if cluster is None:
-        return []
-    return member_groups(holdings_of(snapshot, principal.user_id, now), principal.scope, cluster_id, cluster, now)
+        return ()
+    key = principal.user_id, principal.scope, cluster_id
+    known = snapshot.known.get(key)
+    if known is None or not known.since <= now < known.until:
+        holdings = tuple(holdings_of(snapshot, principal.user_id, now))
+        groups = tuple(member_groups(holdings, principal.scope, cluster_id, cluster, now))
+        if len(snapshot.known) >= KNOWN_LIMIT:
+            snapshot.known.clear()
+        known = snapshot.known[key] = KnownGroups(now, _next_end(snapshot, principal.user_id, holdings, now), groups)
+    return known.groups
 
 
 def may_reach(snapshot: Snapshot, principal: Principal, cluster_id: UUID, now: datetime.datetime) -> bool:
@@ -153,6 +177,15 @@ def holdings_of(snapshot: Snapshot, user_id: UUID, now: datetime.datetime) -> It
         held = snapshot.of_groups.get(membership.group_id)
         if held is not None and now < membership.fresh_until:
             yield held
+
+
+def _next_end(
+    snapshot: Snapshot, user_id: UUID, holdings: Iterable[Holdings], now: datetime.datetime
+) -> datetime.datetime:
+    """When the first of a user's bindings and memberships will count no more."""
+    ends = [end for held in holdings for end in held.ends]
+    ends += [membership.fresh_until for membership in snapshot.memberships.get(user_id, ())]
+    return min((end for end in ends if end > now), default=NEVER)
 
 
 def _recognise(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from hub.access.services import (
     unbind_role,
 )
 from hub.access.snapshot import (
+    Principal,
     Snapshot,
     authenticate,
     authenticate_session,
@@ -135,7 +137,7 @@ class TestSessions:
 def reach(snapshot: Snapshot, text: str, cluster: Cluster) -> list[str]:
     principal = authenticate(snapshot, text, timezone.now())
     assert principal is not None
-    groups = groups_for(snapshot, principal, cluster.pk, timezone.now())
+    groups = list(groups_for(snapshot, principal, cluster.pk, timezone.now()))
     assert may_reach(snapshot, principal, cluster.pk, timezone.now()) == bool(groups)
     return groups
 
@@ -160,7 +162,7 @@ class TestGroups:
         principal = authenticate(snapshot := load_snapshot(), text, timezone.now())
         assert principal is not None
         now = timezone.now()
-        assert groups_for(snapshot, principal, foreign.pk, now) == groups_for(snapshot, principal, uuid7(), now) == []
+        assert groups_for(snapshot, principal, foreign.pk, now) == groups_for(snapshot, principal, uuid7(), now) == ()
 
     def test_a_cluster_or_namespace_that_is_being_deleted_is_out_of_reach(self) -> None:
         project = make_project()
@@ -191,9 +193,9 @@ class TestGroups:
         principal = authenticate(snapshot, text, now)
         assert principal is not None
         assert principal.actor.group_ids == {group.pk}
-        assert groups_for(snapshot, principal, cluster.pk, now) == [wanted]
-        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(minutes=59)) == [wanted]
-        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == []
+        assert groups_for(snapshot, principal, cluster.pk, now) == (wanted,)
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(minutes=59)) == (wanted,)
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == ()
 
     def test_sec36_a_binding_ends_when_it_ends_also_in_an_old_snapshot(self) -> None:
         project, cluster = make_project(), make_cluster()
@@ -204,8 +206,28 @@ class TestGroups:
         _, text = issue_token(SYSTEM, user, name="ci")
         principal = authenticate(snapshot := load_snapshot(), text, now)
         assert principal is not None
-        assert groups_for(snapshot, principal, cluster.pk, now) != []
-        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == []
+        assert groups_for(snapshot, principal, cluster.pk, now) != ()
+        assert groups_for(snapshot, principal, cluster.pk, now + timedelta(hours=1)) == ()
+
+    def test_what_was_answered_before_is_known_until_something_of_it_ends_and_never_for_another(self) -> None:
+        project, cluster = make_project(), make_cluster()
+        make_namespace(project, cluster)
+        user, now = make_user(), timezone.now()
+        bind_role(SYSTEM, "project-viewer", user, project)
+        bind_role(SYSTEM, "project-member", user, project, expires_at=now + timedelta(hours=1))
+        Cluster.objects.filter(pk=cluster.pk).update(groups=groups_wanted(cluster))
+        snapshot = load_snapshot()
+        whole = Principal(user.pk, "x", uuid7(), TokenScope(), now + timedelta(days=1))
+        narrow = replace(whole, scope=TokenScope(clusters=frozenset()))
+        first = groups_for(snapshot, whole, cluster.pk, now)
+        assert groups_for(snapshot, whole, cluster.pk, now + timedelta(minutes=59)) is first
+        assert groups_for(snapshot, narrow, cluster.pk, now) == ()
+        assert groups_for(snapshot, replace(whole, user_id=uuid7()), cluster.pk, now) == ()
+        later = groups_for(snapshot, whole, cluster.pk, now + timedelta(hours=1))
+        assert project_group(project.pk, "project-member") in first
+        assert project_group(project.pk, "project-member") not in later
+        assert project_group(project.pk, "project-viewer") in later
+        assert groups_for(snapshot, whole, cluster.pk, now) == first, "asked about an earlier moment"
 
     def test_a_custom_role_comes_with_the_groups_of_what_it_inherits(self) -> None:
         project, cluster = make_project(), make_cluster()
