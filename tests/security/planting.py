@@ -189,8 +189,8 @@ class Planted:
         self.planted_columns = set()
         for model in apps.get_models():
             for column in sealed_columns(model):
-                for row in model._base_manager.all():
-                    if text := getattr(row, column.attname).reveal():
+                for stored in model._base_manager.all():
+                    if text := getattr(stored, column.attname).reveal():
                         self.planted_columns.add(f"{model.__name__}.{column.name}")
                         self._keep(f"{model.__name__}.{column.name}", text)
 

@@ -41,6 +41,12 @@ SENT: list[Any] = []
 """What went to the broker while the canaries were planted."""
 
 
+def note_payload(payload: Any) -> bool:
+    """Stands in for the broker."""
+    SENT.append(payload)
+    return True
+
+
 @pytest.fixture(scope="module")
 def log() -> Iterator[io.StringIO]:
     """All that the hub's own logging prints at its most talkative, from the planting to the end."""
@@ -66,7 +72,7 @@ def planted(
     whole._from_testcase = True  # as a test's own transaction, so that durable ones may run inside
     with django_db_blocker.unblock(), whole, pytest.MonkeyPatch.context() as patch:
         set_stage(patch)
-        patch.setattr(broker, "send_hint", lambda payload: bool(SENT.append(payload)) or True)
+        patch.setattr(broker, "send_hint", note_payload)
         with TestCase.captureOnCommitCallbacks(execute=True):
             made = Planted()
         yield made

@@ -38,7 +38,7 @@ def credential(project: Project) -> Credential:
     return create_credential(SYSTEM, project, "registry", "basic", {"username": "robot", "password": CANARY})
 
 
-def options(credential: Credential | None = None, **entry: Any) -> dict[str, Any]:
+def options(credential: Credential | None = None, /, **entry: Any) -> dict[str, Any]:
     named = {"credential": str(credential.pk)} if credential else {}
     return {
         "registries": {
@@ -139,7 +139,7 @@ def test_missing_ones_and_those_of_another_kind_are_one_answer(stage: Stage, pro
 
 @pytest.mark.parametrize("entry", [{"password": CANARY}, {"username": "a", "password": CANARY}, {"auth": CANARY}])
 def test_sec02_a_secret_inside_the_order_is_refused(stage: Stage, project: Project, entry: dict[str, str]) -> None:
-    assert set(faults(SYSTEM, project, options(**entry)).values()) == {"guest_cluster.bootstrap_invalid"}
+    assert set(faults(SYSTEM, project, options(None, **entry)).values()) == {"guest_cluster.bootstrap_invalid"}
 
 
 def test_a_credential_in_use_stays(stage: Stage, project: Project, credential: Credential) -> None:
