@@ -47,12 +47,12 @@ made_roles = st.fixed_dictionaries(
             max_size=2,
         ),
         "letters": st.sets(st.sampled_from(sorted(QUESTIONS)), max_size=2),
-        "parents": st.lists(st.sampled_from([*MADE, "gone", *sorted(BUILT_IN)]), max_size=1),
+        "parents": st.lists(st.sampled_from([*3 * MADE, "gone", *sorted(BUILT_IN)]), max_size=1),
     }
 )
 bindings = st.fixed_dictionaries(
     {
-        "role": st.sampled_from([*MADE, *MADE, *sorted(BUILT_IN)]),
+        "role": st.sampled_from([*4 * MADE, *sorted(BUILT_IN)]),
         "holder": st.sampled_from(["me", "g0", "g1"]),
         "scope": st.sampled_from(["hub", "tenant", "project", "cluster"]),
         "index": st.integers(0, 3),
