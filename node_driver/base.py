@@ -16,16 +16,20 @@ Connection = TypeVar("Connection")
 class NodeDriver(ABC, Generic[Connection]):
     """Makes and removes machines on one infrastructure.
 
-    An instance holds its connection and no other state: it may be made per call, and threads may share it. No method
+    An instance holds its connections and no other state: it may be made per call, and threads may share it. No method
     waits for the infrastructure to finish something; get() observes. Errors are node_driver.errors.DriverError,
     nothing else.
+
+    ``connection`` may be limited to the locations of machines. What settings name lies elsewhere (images, networks) and
+    is only read, through ``lookup``; without one that is the same connection.
     """
 
     name: ClassVar[str]
     settings: ClassVar[SettingsSchema]
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, lookup: Connection | None = None) -> None:
         self.connection = connection
+        self.lookup = connection if lookup is None else lookup
 
     @abstractmethod
     def probe(self) -> Probe:

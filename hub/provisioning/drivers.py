@@ -1,7 +1,7 @@
 """From a cluster or a namespace in it to a node driver that can act there. The hub knows drivers by name and contract only.
 
 What makes, changes and deletes machines is opened over a project's namespace and works as the machines' account there. What
-is only looked up for an order, images and networks wherever they lie, is asked by the hub's own account.
+is only looked up, images and networks wherever they lie, is asked by the hub's own account.
 """
 
 from typing import Any
@@ -36,4 +36,4 @@ def open_driver(name: str, cluster: Cluster) -> NodeDriver[Any]:
 
 def open_machine_driver(name: str, namespace: ProjectNamespace) -> NodeDriver[Any]:
     """A driver for the machines of one namespace, and of no other. Raises ClusterUnavailable."""
-    return driver_class(name)(machine_client_for(namespace))
+    return driver_class(name)(machine_client_for(namespace), lookup=client_for(namespace.cluster))

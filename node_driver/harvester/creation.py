@@ -12,13 +12,12 @@ from kube.resources import KEY_PAIRS, PERSISTENT_VOLUME_CLAIMS, SECRETS, VIRTUAL
 from node_driver.errors import InfrastructureUnavailable
 from node_driver.harvester import builds
 from node_driver.harvester.ownership import OwnedObjects, describe
-from node_driver.harvester.references import References
+from node_driver.harvester.references import Image
 from node_driver.types import MachineOrder
 
 
-def make_machine(objects: OwnedObjects, order: MachineOrder) -> Object:
-    """The VirtualMachine of an order, of which none was there a moment ago."""
-    image = References(objects.client, order.settings).resolve()
+def make_machine(objects: OwnedObjects, order: MachineOrder, image: Image) -> Object:
+    """The VirtualMachine of an order, of which none was there a moment ago, from the image that the order names."""
     claims = builds.build_claims(order, image.storage_class)
     _ensure_secret(objects, order)
     for index, claim in enumerate(claims):

@@ -49,7 +49,7 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
         if not is_dns_label(location):
             problems.append(Problem("", "location_invalid", f"{location!r} cannot be a namespace"))
         with driver_errors():
-            return problems + References(self.connection, settings).problems()
+            return problems + References(self.lookup, settings).problems()
 
     def create(self, order: MachineOrder) -> MachineView:
         refuse_unusable(order)
@@ -57,7 +57,7 @@ class HarvesterDriver(NodeDriver[KubeClient], PowerControl):
             objects = OwnedObjects(self.connection, order.ref)
             machine = objects.find(VIRTUAL_MACHINES, builds.virtual_machine_name(order.ref))
             if machine is None:
-                machine = creation.make_machine(objects, order)
+                machine = creation.make_machine(objects, order, References(self.lookup, order.settings).resolve())
             if not is_deleting(machine):
                 creation.tie_parts(objects, machine)
             return view_of(order.ref, machine, self._find_instance(order.ref, machine))

@@ -18,16 +18,23 @@ from kube.client import KubeClient
 from kube.errors import Forbidden, Unauthorized
 from kube.resources import (
     LIMIT_RANGES,
+    NETWORK_ATTACHMENT_DEFINITIONS,
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICE_ACCOUNTS,
+    VIRTUAL_MACHINE_IMAGES,
     VIRTUAL_MACHINE_INSTANCE_MIGRATIONS,
     VIRTUAL_MACHINES,
     Object,
     Resource,
 )
+from node_driver.types import MachineRef, Owner
 from tests.hub.builders import make_namespace, make_project
+from tests.node_driver.harvester.bench import build_image, build_network
+from tests.node_driver.harvester.orders import build_order
 from tests.workers.reconcilers.members import Member, ready_cluster, status_of, visit, visit_until, wait_until_allowed
+
+IMAGE_NAME = build_image()["metadata"]["name"]
 
 pytestmark = pytest.mark.usefixtures("hub")
 
@@ -76,10 +83,27 @@ class TestMachineAccount:
             with pytest.raises(Forbidden):
                 refused()
 
-    def test_the_driver_works_with_its_token(self, namespace: ProjectNamespace) -> None:
+    def test_the_driver_makes_and_removes_a_machine_with_its_token(
+        self, member: Member, namespace: ProjectNamespace
+    ) -> None:
+        """The image and the network lie in another namespace: they are looked up by the hub's own account."""
+        image, network = build_image(), build_network()
+        member.client.create(VIRTUAL_MACHINE_IMAGES, image)
+        if not member.client.get(VIRTUAL_MACHINE_IMAGES, IMAGE_NAME, "default").get("status"):
+            status = {"status": image["status"]}
+            member.client.patch(VIRTUAL_MACHINE_IMAGES, IMAGE_NAME, status, "default", subresource="status")
+        member.client.create(NETWORK_ATTACHMENT_DEFINITIONS, network)
         driver = open_machine_driver("harvester", namespace)
         wait_until_allowed(lambda: machine_client_for(namespace).list(SECRETS, namespace.name))
-        assert driver.list_owned(namespace.name, str(HubIdentity.objects.get().hub_id)) == []
+        hub_id = str(HubIdentity.objects.get().hub_id)
+        assert driver.list_owned(namespace.name, hub_id) == []
+        ref = MachineRef(namespace.name, "c1-pool1-abcde", Owner(hub_id, 1, "machine-1", "tenant-1"))
+        driver.create(build_order(ref=ref))
+        assert [view.ref.name for view in driver.list_owned(namespace.name, hub_id)] == ["c1-pool1-abcde"]
+        driver.forget_bootstrap(ref)
+        driver.delete(ref)
+        member.client.delete(VIRTUAL_MACHINE_IMAGES, IMAGE_NAME, "default")
+        member.client.delete(NETWORK_ATTACHMENT_DEFINITIONS, network["metadata"]["name"], "default")
 
     def test_no_pod_gets_its_token_unasked(self, member: Member, namespace: ProjectNamespace) -> None:
         account = member.client.get(SERVICE_ACCOUNTS, MACHINE_ACCOUNT, namespace.name)
