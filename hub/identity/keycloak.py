@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakError
 
-from hub.core.outbound import OutboundError, guarded_session
+from hub.core.outbound import TIMEOUT, OutboundError, guarded_session
 
 SEARCH_LIMIT = 50
 PAGE = 200
@@ -41,10 +41,13 @@ class FoundGroup:
 
 @dataclass(frozen=True, slots=True)
 class FoundUser:
+    """Logins before ``not_before`` (seconds since 1970) are over: an administrator has logged him out everywhere."""
+
     id: str
     username: str
     name: str
     is_enabled: bool
+    not_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,10 @@ def split_issuer(issuer: str) -> tuple[str, str]:
 class KeycloakRealm:
     """One realm as an administrator sees it; a context, which closes its connections."""
 
-    def __init__(self, issuer: str, credentials: Credentials, *, ca_pem: str = "") -> None:
-        """Connects at the first call. Raises ValueError for an issuer that is not Keycloak's."""
+    def __init__(self, issuer: str, credentials: Credentials, *, ca_pem: str = "", timeout: float = TIMEOUT) -> None:
+        """Connects at the first call; ``timeout`` is in seconds for each. Raises ValueError for another's issuer."""
         address, self.realm = split_issuer(issuer)
-        self._session = guarded_session(ca_pem=ca_pem)
+        self._session = guarded_session(ca_pem=ca_pem, timeout=timeout)
         connection = KeycloakOpenIDConnection(
             server_url=address,
             realm_name=self.realm,
@@ -153,7 +156,9 @@ class KeycloakRealm:
 
     def ensure_realm(self) -> None:
         with _telling():
-            self._admin.create_realm({"realm": self.realm, "enabled": True, "sslRequired": "all"}, skip_exists=True)
+            known = {str(realm["realm"]) for realm in self._admin.get_realms()}
+            if self.realm not in known:
+                self._admin.create_realm({"realm": self.realm, "enabled": True, "sslRequired": "all"})
 
     def ensure_login_client(self, client_id: str, addresses: ClientAddresses) -> str:
         """The client by which people log in: code flow with PKCE and nothing else, exact addresses, groups by full path in
@@ -274,4 +279,11 @@ def _flat(groups: Iterable[Mapping[str, Any]]) -> Iterator[FoundGroup]:
 
 def _user(user: Mapping[str, Any]) -> FoundUser:
     name = " ".join(str(user[part]) for part in ("firstName", "lastName") if user.get(part))
-    return FoundUser(str(user["id"]), str(user["username"]), name, user.get("enabled") is True)
+    not_before = user.get("notBefore")
+    return FoundUser(
+        id=str(user["id"]),
+        username=str(user["username"]),
+        name=name,
+        is_enabled=user.get("enabled") is True,
+        not_before=not_before if isinstance(not_before, int) else 0,
+    )

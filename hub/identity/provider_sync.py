@@ -35,6 +35,7 @@ REFRESH_AFTER = datetime.timedelta(minutes=10)
 DISABLED = "disabled_at_provider"
 NOT_ALLOWED = "not_in_allowed_group"
 SESSION_OVER = "provider_session_over"
+LOGGED_OUT = "provider_logout"
 
 
 class ProviderSync:
@@ -64,16 +65,22 @@ class ProviderSync:
                 lose_user(identity)
             batch = list(active.filter(pk__gt=self._after.get(provider.pk, UUID(int=0))).order_by("pk")[:BATCH])
             for identity in batch:
-                user = realm.find_user(identity.subject)
-                if user is None or not user.is_enabled:
-                    lose_user(identity)
-                else:
-                    apply_groups(identity, *_keys_of(provider, realm.groups_of(identity.subject)))
+                self._look_after(realm, provider, identity)
         if len(batch) == BATCH:
             self._after[provider.pk] = batch[-1].pk
         else:
             self._after.pop(provider.pk, None)
         return len(batch)
+
+    def _look_after(self, realm: KeycloakRealm, provider: IdentityProvider, identity: ExternalIdentity) -> None:
+        user = realm.find_user(identity.subject)
+        if user is None or not user.is_enabled:
+            lose_user(identity)
+            return
+        # The back channel tells of one session of those that an administrator ends at once, and of none while it is cut.
+        logged_out_at = datetime.datetime.fromtimestamp(user.not_before, datetime.UTC)
+        end_sessions(SYSTEM, Session.objects.filter(identity=identity, created_at__lt=logged_out_at), LOGGED_OUT)
+        apply_groups(identity, *_keys_of(provider, realm.groups_of(identity.subject)))
 
 
 def realm_of(provider: IdentityProvider) -> KeycloakRealm:

@@ -16,6 +16,7 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
+from hub.audit.diff import diff
 from hub.audit.services import record
 from hub.core.access import Actor
 from hub.core.changes import record_insert, record_update
@@ -117,7 +118,14 @@ def replace_recovery_codes(actor: Actor, user: User) -> list[str]:
     if not user.has_second_factor:
         raise HubError("second_factor.none")
     with transaction.atomic():
-        record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["recovery_codes"]})
+        record(
+            actor,
+            "update",
+            "users",
+            user,
+            object_name=user.username,
+            changes=diff({"recovery_codes": True}, {"recovery_codes": True}),
+        )
         return _write_recovery_codes(user)
 
 

@@ -8,6 +8,7 @@ import re
 
 from django.db import IntegrityError, transaction
 
+from hub.audit.diff import diff
 from hub.audit.services import record
 from hub.core.access import Actor, TokenScope
 from hub.core.changes import record_delete, record_insert, record_update
@@ -63,10 +64,11 @@ def create_user(
 
 def set_display_name(actor: Actor, user: User, display_name: str, *, expected_version: int | None = None) -> None:
     """Changes the name that people read. Raises StaleVersion."""
+    changes = diff({"display_name": user.display_name}, {"display_name": display_name})
     user.display_name = display_name
     with transaction.atomic():
         record_update(user, ["display_name"], expected_version=expected_version)
-        record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["display_name"]})
+        record(actor, "update", "users", user, object_name=user.username, changes=changes)
 
 
 def set_password(
@@ -85,11 +87,12 @@ def set_password(
         raise HubError("token.scope_too_wide", pointer=pointer)
     check_fitness(password, user.username, pointer)
     by_himself = actor.id == user.pk
+    changes = diff({"password": user.password_hash}, {"password": password})
     user.password_hash = hash_password(password)
     user.must_change_password = not by_himself
     with transaction.atomic():
         record_update(user, ["password_hash", "must_change_password"], expected_version=expected_version)
-        record(actor, "update", "users", user, object_name=user.username, detail={"fields": ["password"]})
+        record(actor, "update", "users", user, object_name=user.username, changes=changes)
         end_sessions(actor, Session.objects.filter(user=user).besides(actor.session_id), "password_changed")
         if not by_himself:
             end_tokens(actor, user)

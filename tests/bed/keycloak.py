@@ -109,6 +109,9 @@ class Keycloak:
         """Ends the user's sessions there, which tells every client's back channel."""
         self._call("POST", f"/{realm}/users/{user_id}/logout")
 
+    def end_session(self, realm: str, session_id: str) -> None:
+        self._call("DELETE", f"/{realm}/sessions/{session_id}")
+
     def sessions(self, realm: str, user_id: str) -> list[Any]:
         found: list[Any] = self._call("GET", f"/{realm}/users/{user_id}/sessions")
         return found
@@ -118,6 +121,18 @@ class Keycloak:
         (found,) = self._call("GET", f"/{realm}/clients?clientId={quote(client_id)}")
         representation: dict[str, Any] = found
         return representation
+
+    def create_client(self, realm: str, client_id: str, redirect_uri: str) -> str:
+        """A confidential client with groups in its ID token; its secret."""
+        mapper = {
+            "name": "groups",
+            "protocol": "openid-connect",
+            "protocolMapper": "oidc-group-membership-mapper",
+            "config": {"claim.name": "groups", "full.path": "true", "id.token.claim": "true"},
+        }
+        client = {"clientId": client_id, "secret": f"secret-of-{client_id}", "redirectUris": [redirect_uri]}
+        self._call("POST", f"/{realm}/clients", {**client, "publicClient": False, "protocolMappers": [mapper]})
+        return f"secret-of-{client_id}"
 
     def rotate_keys(self, realm: str) -> None:
         """A new signing key that goes before all others; the old ones are gone."""

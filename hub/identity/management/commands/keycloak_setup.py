@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from hub.core.access import SYSTEM
+from hub.audit.console import console
 from hub.core.errors import HubError
 from hub.core.outbound import OutboundError
 from hub.identity.keycloak import GROUPS_CLAIM, ClientAddresses, Credentials, KeycloakRealm, KeycloakUnavailable
@@ -14,6 +14,8 @@ from hub.identity.models import IdentityProvider, ProviderKind
 from hub.identity.oidc.flow import redirect_uri
 from hub.identity.oidc.logout import back_channel_uri, post_logout_redirect_uri
 from hub.identity.providers import ProviderSettings, build_provider, check_settings, create_provider, update_provider
+
+SETUP_TIMEOUT = 60.0  # making a realm takes Keycloak a while
 
 
 class Command(BaseCommand):
@@ -80,7 +82,7 @@ def _administration(settings: ProviderSettings, options: dict[str, Any]) -> Keyc
         raise CommandError("give the administrator's password on standard input, with --password-stdin")
     password = sys.stdin.readline().rstrip("\n")
     who = Credentials("admin-cli", username=options["admin"], password=password, realm=options["admin_realm"])
-    return KeycloakRealm(settings.issuer, who, ca_pem=settings.ca_pem)
+    return KeycloakRealm(settings.issuer, who, ca_pem=settings.ca_pem, timeout=SETUP_TIMEOUT)
 
 
 def _set_up(realm: KeycloakRealm, settings: ProviderSettings, *, create_realm: bool) -> tuple[str, str]:
@@ -98,8 +100,8 @@ def _save(settings: ProviderSettings, secret: str, sync_secret: str) -> Identity
     known = IdentityProvider.objects.filter(name=settings.name).first()
     try:
         if known is None:
-            return create_provider(SYSTEM, whole, is_enabled=True)
-        update_provider(SYSTEM, known, whole, is_enabled=True)
+            return create_provider(console(), whole, is_enabled=True)
+        update_provider(console(), known, whole, is_enabled=True)
     except HubError as error:
         raise CommandError(str(error)) from error
     return known
