@@ -195,7 +195,8 @@ def enrol_again(cluster: Cluster, credentials: Credentials) -> None:
     with transaction.atomic():
         fields = ["client_certificate", *_ADDRESS_FIELDS, "conditions"]
         record_update(cluster, fields)
-        record(SYSTEM, "update", "clusters", cluster, cluster_id=cluster.pk, detail={"fields": ["client_certificate"]})
+        changes = diff({}, {"client_certificate": cluster.client_certificate})
+        record(SYSTEM, "update", "clusters", cluster, cluster_id=cluster.pk, changes=changes)
         wake(cluster)
 
 

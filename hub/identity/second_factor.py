@@ -117,15 +117,9 @@ def replace_recovery_codes(actor: Actor, user: User) -> list[str]:
     """Ten new codes; the old ones are worth nothing from now on. Raises HubError ``second_factor.none``."""
     if not user.has_second_factor:
         raise HubError("second_factor.none")
+    changes = diff({"recovery_codes": "old"}, {"recovery_codes": "new"})
     with transaction.atomic():
-        record(
-            actor,
-            "update",
-            "users",
-            user,
-            object_name=user.username,
-            changes=diff({"recovery_codes": True}, {"recovery_codes": True}),
-        )
+        record(actor, "update", "users", user, object_name=user.username, changes=changes)
         return _write_recovery_codes(user)
 
 
