@@ -17,6 +17,23 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Role',
+            fields=[
+                ('id', models.UUIDField(default=hub.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('version', models.BigIntegerField(default=1, editable=False)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('tenant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='roles', to='tenancy.tenant')),
+                ('name', models.CharField(max_length=63)),
+                ('description', models.CharField(blank=True, default='', max_length=200)),
+                ('scopes', models.JSONField(default=list)),
+                ('rules', models.JSONField(default=list)),
+                ('kubernetes_rules', models.JSONField(default=list)),
+                ('inherits', models.JSONField(default=list)),
+                ('is_locked', models.BooleanField(default=False)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Invitation',
             fields=[
                 ('id', models.UUIDField(default=hub.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
@@ -26,6 +43,11 @@ class Migration(migrations.Migration):
                 ('key_id', models.CharField(editable=False, max_length=12, unique=True)),
                 ('secret_hash', models.BinaryField(max_length=32)),
                 ('pepper_id', models.CharField(editable=False, max_length=32)),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='tenancy.tenant')),
+                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='tenancy.project')),
+                ('custom_role', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='access.role')),
+                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='identity.user')),
+                ('accepted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='identity.user')),
                 ('role', models.CharField(max_length=63)),
                 ('note', models.CharField(blank=True, default='', max_length=200)),
                 ('binding_expires_at', models.DateTimeField(blank=True, null=True)),
@@ -36,22 +58,6 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
             },
-        ),
-        migrations.CreateModel(
-            name='Role',
-            fields=[
-                ('id', models.UUIDField(default=hub.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('version', models.BigIntegerField(default=1, editable=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('name', models.CharField(max_length=63)),
-                ('description', models.CharField(blank=True, default='', max_length=200)),
-                ('scopes', models.JSONField(default=list)),
-                ('rules', models.JSONField(default=list)),
-                ('kubernetes_rules', models.JSONField(default=list)),
-                ('inherits', models.JSONField(default=list)),
-                ('is_locked', models.BooleanField(default=False)),
-            ],
         ),
         migrations.RemoveConstraint(
             model_name='rolebinding',
@@ -71,36 +77,6 @@ class Migration(migrations.Migration):
             model_name='rolebinding',
             name='user',
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='role_bindings', to='identity.user'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='accepted_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='identity.user'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='identity.user'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='project',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='tenancy.project'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='tenancy.tenant'),
-        ),
-        migrations.AddField(
-            model_name='role',
-            name='tenant',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='roles', to='tenancy.tenant'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='custom_role',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='access.role'),
         ),
         migrations.AddField(
             model_name='rolebinding',
