@@ -114,6 +114,7 @@ class Planted:
         provider = IdentityProvider(
             name=unique("idp"), kind=ProviderKind.KEYCLOAK, issuer=f"https://{unique('i')}.example"
         )
+        provider.client_id = "hub"
         provider.client_secret = new("client secret of a provider")
         provider.admin_client_secret = new("client secret of its administration")
         draft = ProviderDraft(expires_at=timezone.now() + datetime.timedelta(hours=1))
@@ -126,6 +127,9 @@ class Planted:
         with transaction.atomic():
             for row in (provider, draft, identity):
                 record_insert(row)
+        secrets = {name: new(f"{name} set over REST") for name in ("client_secret", "admin_client_secret")}
+        changed = self.admin.patch(f"identity-providers/{provider.pk}", secrets)
+        assert (changed.status, self.canaries.found_in(changed.response.content)) == (200, []), changed.body
         _, cookie = start_session(
             self.estate.user,
             identity=identity,

@@ -237,6 +237,13 @@ def test_sec04_a_defect_in_a_view_gives_away_nothing(
         },
         "audit-forwarders": {"name": "x", "url": "https://10.9.9.9", "signing_secret": new("webhook in a broken view")},
         "clusters": {"name": "x", "kind": "harvester", "kubeconfig": planted.kubeconfig},
+        "identity-providers": {
+            "name": "x",
+            "kind": "oidc",
+            "issuer": "https://idp.example.org",
+            "client_id": "x",
+            "client_secret": new("client secret in a broken view"),
+        },
     }
     for resource, body in bodies.items():
         view = next(view for path, view in gets() if path == f"/api/v1/{resource}")
