@@ -149,7 +149,8 @@ class HubSchema(AutoSchema):
         status, schema = self._success()
         self._ref(ProblemShown)
         by_caller = "429" if self.action in self.leaf.open_actions else "401"
-        codes = {by_caller, *_ERRORS_OF.get(self.action, _BODY_ERRORS), *(["404"] if "{id}" in self.path else [])}
+        absent = ["404"] if "{id}" in self.path or self.leaf.may_be_absent else []
+        codes = {by_caller, *_ERRORS_OF.get(self.action, _BODY_ERRORS), *absent}
         problems = {code: {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(codes)}
         return {status: self._answer(schema), **problems}
 

@@ -94,6 +94,8 @@ class ApiViewSet(ViewSet, ABC):
     password_actions: ClassVar[frozenset[str]] = frozenset()
     unready_actions: ClassVar[frozenset[str]] = frozenset()
     open_actions: ClassVar[frozenset[str]] = frozenset()
+    may_be_absent: ClassVar[bool] = False
+    """Whether what is asked for without an id may not be there; for the OpenAPI file."""
     listing: ClassVar[Listing] = Listing()
     query: ClassVar[tuple[Filter, ...]] = ()
 

@@ -149,7 +149,7 @@ class GroupBody(Body):
     key: Key
 
 
-class StepShown(Shown):
+class ProviderStepShown(Shown):
     """One step of the test, with what to do when it has not passed."""
 
     name: Literal["discovery", "keys", "login", "groups"]
@@ -165,7 +165,7 @@ class ProviderTestShown(RecordShown):
 
     provider: UUID | None
     settings: dict[str, Any]
-    steps: list[StepShown]
+    steps: list[ProviderStepShown]
     page: str
     expires_at: datetime.datetime
 

@@ -39,6 +39,7 @@ class CurrentSessionViewSet(ApiViewSet, wall=True):
 
     title = "current-session"
     shown: ClassVar[type[Shown]] = CurrentSessionShown
+    may_be_absent: ClassVar[bool] = True
     unready_actions: ClassVar[frozenset[str]] = frozenset({"retrieve"})
 
     def retrieve(self, request: Request) -> Response:

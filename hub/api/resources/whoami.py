@@ -16,7 +16,7 @@ from hub.identity.token_scope import scope_to_json
 from .tokens import ScopeShown
 
 
-class RoleShown(Shown):
+class HeldRoleShown(Shown):
     """A role and where it holds; without ``scope_id`` on the whole hub."""
 
     role: str
@@ -30,7 +30,7 @@ class WhoamiShown(Shown):
     name: str
     token: UUID | None
     scope: ScopeShown
-    roles: list[RoleShown]
+    roles: list[HeldRoleShown]
 
 
 class WhoamiViewSet(ApiViewSet, wall=True):
@@ -48,6 +48,6 @@ class WhoamiViewSet(ApiViewSet, wall=True):
             name=actor.name,
             token=actor.token_id,
             scope=ScopeShown.of(scope_to_json(actor.token_scope or TokenScope())),
-            roles=[RoleShown.of(binding) for binding in bindings],
+            roles=[HeldRoleShown.of(binding) for binding in bindings],
         )
         return Response(shown.model_dump(mode="json"))

@@ -4,6 +4,7 @@ import pytest
 
 from hub.tenancy.models import Tenant
 from tests.hub.api.callers import Caller, make_caller
+from tests.hub.api.matrix_world import world  # noqa: F401  (a fixture, found by name)
 from tests.hub.api.orders import Place, make_place
 from tests.hub.builders import make_tenant
 from tests.workers.stage import stage  # noqa: F401  (a fixture, found by name)

@@ -13,6 +13,8 @@ from tests.hub.builders import unique
 KUBECONFIG = render_kubeconfig(name="a", server="https://harvester.example.org:6443", ca_pem=None, token="x" * 40)
 RULES = [{"resources": ["projects"], "verbs": ["get"]}]
 
+PROVIDER = {"kind": "oidc", "issuer": "https://idp.example.org", "client_id": "hub"}
+
 
 def body_for(route: str, place: Estate | None) -> Any:
     """The body of a route of the table; None for routes that take none."""
@@ -64,6 +66,12 @@ BODIES: Mapping[str, Callable[[Ids], dict[str, Any]]] = {
         "grants": [{"kind": "image", "name": "a/b"}],
     },
     "POST guest-clusters": _guest_cluster,
+    "POST identity-providers": lambda ids: (
+        PROVIDER | {"name": unique("p"), "issuer": f"https://{unique('i')}.example.org"}
+    ),
+    "POST identity-providers/<pk>/search": lambda ids: {"search": "a"},
+    "POST identity-providers/<pk>/groups": lambda ids: {"key": "/staff"},
+    "POST provider-tests": lambda ids: PROVIDER | {"name": unique("p")},
     "POST invitations": lambda ids: {"project": ids.project, "role": "project-viewer"},
     "POST kubeconfigs": lambda ids: {"clusters": [ids.cluster]},
     "PATCH node-pools/<pk>": lambda ids: {"count": 1},
@@ -81,6 +89,10 @@ BODIES: Mapping[str, Callable[[Ids], dict[str, Any]]] = {
     "POST whoami/password": lambda ids: {"current": "not the one", "new": "correct horse battery"},
 }
 
+SETTINGS = (
+    "access_mode admin_client_id admin_client_secret allowed_groups ca_pem client_id client_secret display_name"
+    " email_claim group_key groups_claim issuer kind name name_claim scopes username_claim"
+)
 # Every member that a body may have, of the routes that write rows: what is not written here must be refused (SEC-42).
 OFFERED: Mapping[str, frozenset[str]] = {
     route: frozenset(members.split())
@@ -93,6 +105,9 @@ OFFERED: Mapping[str, frozenset[str]] = {
         "PATCH credentials/<pk>": "description values",
         "POST grants": "cluster grants tenant",
         "POST guest-clusters": "distribution driver infrastructure kubernetes_version name network options pools project",
+        "POST identity-providers": SETTINGS,
+        "PATCH identity-providers/<pk>": f"{SETTINGS} is_enabled",
+        "POST provider-tests": SETTINGS,
         "POST invitations": "expires_in_seconds note project role role_expires_in_seconds tenant",
         "POST kubeconfigs": "clusters expires_in_seconds form",
         "PATCH node-pools/<pk>": "count",

@@ -59,6 +59,9 @@ SEES: Mapping[str, frozenset[str]] = {
     "operations": WORKING | OF_HUB | {MACHINE_OPERATOR},
     "audit-events": OWNERS | OF_HUB,
     "audit-forwarders": OF_HUB,
+    "identity-providers": OF_HUB,
+    "provider-tests": OF_HUB,
+    "groups": OF_HUB,
     "role-bindings": OWNERS | OF_HUB,
     "invitations": OWNERS | OF_HUB,
     "service-accounts": OWNERS | OF_HUB | {OPERATOR},
@@ -72,7 +75,7 @@ SEES: Mapping[str, frozenset[str]] = {
 # Of these everybody has some of his own, and sees no other's.
 EVERYBODYS = frozenset({"tokens", "kubeconfigs", "users", "sessions"})
 # Of no tenant: there is no foreign one.
-OF_NO_TENANT = frozenset({"audit-forwarders"})
+OF_NO_TENANT = frozenset({"audit-forwarders", "identity-providers", "provider-tests", "groups"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +213,20 @@ TABLE: Mapping[str, Line] = {
     "POST /api/v1/grants": inside(201, "clusters", ADMINS | {CLUSTER_ADMIN}),
     "GET /api/v1/grants/<pk>": see("grants"),
     "DELETE /api/v1/grants/<pk>": change(204, "grants", ADMINS | {CLUSTER_ADMIN}),
+    "GET /api/v1/groups": anybody(),
+    "GET /api/v1/groups/<pk>": see("groups"),
     "GET /api/v1/guest-clusters": anybody(),
     "POST /api/v1/guest-clusters": inside(202, "projects", ORDERING, sees_more=frozenset({CLUSTER_ADMIN})),
     "GET /api/v1/guest-clusters/<pk>": see("guest-clusters"),
     "DELETE /api/v1/guest-clusters/<pk>": change(202, "guest-clusters", ORDERING),
+    "GET /api/v1/identity-providers": anybody(),
+    "POST /api/v1/identity-providers": on_hub(201, ADMINS),
+    "GET /api/v1/identity-providers/<pk>": see("identity-providers"),
+    "PATCH /api/v1/identity-providers/<pk>": change(200, "identity-providers", ADMINS),
+    "DELETE /api/v1/identity-providers/<pk>": change(204, "identity-providers", ADMINS),
+    "POST /api/v1/identity-providers/<pk>/groups": change(201, "identity-providers", ADMINS),
+    "POST /api/v1/identity-providers/<pk>/search": change(409, "identity-providers", ADMINS),  # only a Keycloak can
+    "POST /api/v1/identity-providers/<pk>/test": change(201, "identity-providers", ADMINS),
     "GET /api/v1/invitations": anybody(),
     "POST /api/v1/invitations": inside(201, "projects", OWNERS),
     "GET /api/v1/invitations/<pk>": see("invitations"),
@@ -242,6 +255,10 @@ TABLE: Mapping[str, Line] = {
     "PATCH /api/v1/projects/<pk>": change(200, "projects", OWNERS),
     "DELETE /api/v1/projects/<pk>": change(409, "projects", TENANT_OWNERS),
     "GET /api/v1/projects/<pk>/usage": see("quotas"),
+    "GET /api/v1/provider-tests": anybody(),
+    "POST /api/v1/provider-tests": on_hub(201, ADMINS),
+    "GET /api/v1/provider-tests/<pk>": see("provider-tests"),
+    "POST /api/v1/provider-tests/<pk>/save": change(409, "provider-tests", ADMINS),  # it has not passed
     "GET /api/v1/quotas": anybody(),
     "POST /api/v1/quotas": inside(201, "projects", TENANT_OWNERS, sees_more=OF_CLUSTER),
     "GET /api/v1/quotas/<pk>": see("quotas"),

@@ -6,32 +6,24 @@ share one world, which each leaves as it was: a request's effect is undone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
-from django.db import transaction
 from django.db.models import Count, Max, Sum
-from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from pytest_django import DjangoDbBlocker
 
 from hub.access.built_in_roles import ROLES as BUILT_IN_ROLES
-from hub.access.services import Scope, bind_role
 from hub.api.openapi import openapi_of_process
-from hub.core.access import SYSTEM
 from hub.core.ids import uuid7
-from hub.core.models import Record, hub_identity
+from hub.core.models import Record
 from hub.core.sealed import SealedText
-from hub.identity.actors import actor_of
-from hub.identity.models import TokenPurpose
-from hub.identity.sessions import COOKIE, start_session
-from hub.identity.tokens import issue_token
-from tests.hub.api.callers import Answer, Caller, with_token
+from tests.hub.api.callers import Answer
 from tests.hub.api.matrix_bodies import OFFERED, body_for
 from tests.hub.api.matrix_table import (
     ADMIN,
@@ -40,59 +32,22 @@ from tests.hub.api.matrix_table import (
     FOREIGN,
     MISSING,
     NOBODY,
-    OF_CLUSTER,
     OF_HUB,
     OF_NO_TENANT,
-    OF_PROJECT,
     OF_TENANT,
     OWN,
     READING,
     ROLES,
     SEES,
-    STRANGER,
     TABLE,
     TENANT_OWNER,
     expected,
 )
-from tests.hub.api.world import Estate, make_estate
-from tests.hub.builders import make_project, make_user
-from tests.workers.stage import set_stage
+from tests.hub.api.matrix_world import World, undone
+from tests.hub.builders import make_project
 
 # ``django_db``: else pytest-django makes no database for this module alone. One process has the world, and all that is asked.
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("matrix")]
-
-
-@dataclass(frozen=True)
-class World:
-    """Two tenants, and for each role somebody who has it in the first one's place."""
-
-    own: Estate
-    other: Estate
-    callers: Mapping[str, Caller]
-    browsers: Mapping[str, Caller]  # the same people with a session's cookie
-    own_rows: Mapping[str, Mapping[str, Any]]  # by caller: ids of what everybody has of his own
-    told: dict[str, Told] = field(default_factory=dict)
-
-    def id_of(self, caller: str, resource: str, ownership: str) -> str:
-        if ownership == MISSING:
-            return str(uuid7())
-        if ownership == OWN and resource in EVERYBODYS and caller in self.own_rows:
-            return str(self.own_rows[caller][resource])
-        return str({OWN: self.own, FOREIGN: self.other}[ownership].id_of(resource))
-
-    def target(self, ownership: str) -> Estate | None:
-        return {OWN: self.own, FOREIGN: self.other}.get(ownership)
-
-    def told_to(self, caller: str) -> Told:
-        """What every route answers him; asked once for all tests."""
-        if caller not in self.told:
-            send(self, caller, "GET /api/v1/whoami", OWN)  # a token's first use is noted
-            before = state()
-            answers = {key: send(self, caller, *key) for key in questions() if key[0].startswith("GET")}
-            changed = {name: figures for name, figures in state().items() if before[name] != figures}
-            answers |= {key: send(self, caller, *key) for key in questions() if key not in answers}
-            self.told[caller] = Told(answers, changed)
-        return self.told[caller]
 
 
 @dataclass(frozen=True)
@@ -103,57 +58,25 @@ class Told:
     changed_by_reading: Mapping[str, Any]
 
 
+@pytest.fixture(scope="module")
+def told_to(world: World) -> Callable[[str], Told]:
+    """What every route answers a caller; asked once for all tests."""
+
+    @functools.cache
+    def ask(caller: str) -> Told:
+        send(world, caller, "GET /api/v1/whoami", OWN)  # a token's first use is noted
+        before = state()
+        answers = {key: send(world, caller, *key) for key in questions() if key[0].startswith("GET")}
+        changed = {name: figures for name, figures in state().items() if before[name] != figures}
+        return Told(answers | {key: send(world, caller, *key) for key in questions() if key not in answers}, changed)
+
+    return ask
+
+
 def questions() -> Iterator[tuple[str, str]]:
     for route, line in TABLE.items():
         for ownership in line.ownerships:
             yield route, ownership
-
-
-@pytest.fixture(scope="module")
-def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker, pumps: None) -> Iterator[World]:
-    """``pumps``: some tests look at every kind of row that is loaded."""
-    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch, undone():
-        set_stage(patch)
-        hub_identity()  # made when it is first asked for
-        own, other = make_estate(), make_estate()
-        for name in ("pasted_kubeconfig", "client_certificate", "access_token", "renewal_token"):
-            setattr(own.cluster, name, f"canary-canary-canary-{name}")
-        own.cluster.save()
-        callers, pages, rows = {STRANGER: Caller()}, {STRANGER: Caller()}, {}
-        for role in (*ROLES, NOBODY):
-            user = make_user(role)
-            if role != NOBODY:
-                bind_role(SYSTEM, role, user, place_of(role, own))
-            callers[role] = with_token(actor_of(user))
-            session, text = start_session(user, peer="127.0.0.1", user_agent="browser")
-            pages[role] = Caller(client=Client(headers={"Cookie": f"{COOKIE}={text}"}))
-            rows[role] = {
-                "users": user.pk,
-                "tokens": user.tokens.get().pk,
-                "sessions": session.pk,
-                "kubeconfigs": issue_token(SYSTEM, user, name="file", purpose=TokenPurpose.KUBECONFIG)[0].pk,
-            }
-        yield World(own, other, callers, pages, rows)
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """Takes back what happens inside, like Django's TestCase does; also what would commit by itself."""
-    block = transaction.atomic()
-    block._from_testcase = True  # type: ignore[attr-defined]
-    with block:
-        yield
-        transaction.set_rollback(True)
-
-
-def place_of(role: str, estate: Estate) -> Scope:
-    places: dict[frozenset[str], Scope] = {
-        OF_HUB: None,
-        OF_CLUSTER: estate.cluster,
-        OF_TENANT: estate.tenant,
-        OF_PROJECT: estate.project,
-    }
-    return next(place for roles, place in places.items() if role in roles)
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -200,18 +123,18 @@ class TestTheTable:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_sec40_every_route_answers_this_caller_as_the_table_says(world: World, caller: str) -> None:
+def test_sec40_every_route_answers_this_caller_as_the_table_says(told_to: Callable[[str], Told], caller: str) -> None:
     different = [
         f"{route} of {ownership}: {answer.status}, not {wanted}"
-        for (route, ownership), answer in world.told_to(caller).answers.items()
+        for (route, ownership), answer in told_to(caller).answers.items()
         if answer.status != (wanted := expected(TABLE[route], caller, ownership))
     ]
     assert not different, "\n".join([caller, *different])
 
 
 @pytest.mark.parametrize("caller", [*sorted(set(ROLES) - OF_HUB), NOBODY])
-def test_sec40_a_foreign_and_a_missing_object_are_one_answer(world: World, caller: str) -> None:
-    answers = world.told_to(caller).answers
+def test_sec40_a_foreign_and_a_missing_object_are_one_answer(told_to: Callable[[str], Told], caller: str) -> None:
+    answers = told_to(caller).answers
     for route, line in TABLE.items():
         if FOREIGN in line.ownerships and line.sees not in OF_NO_TENANT:
             foreign, missing = answers[route, FOREIGN], answers[route, MISSING]
@@ -221,9 +144,9 @@ def test_sec40_a_foreign_and_a_missing_object_are_one_answer(world: World, calle
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_sec39_reading_changes_nothing(world: World, caller: str) -> None:
+def test_sec39_reading_changes_nothing(told_to: Callable[[str], Told], caller: str) -> None:
     """No row appears, goes or gets another version, whoever reads whatever."""
-    assert world.told_to(caller).changed_by_reading == {}
+    assert told_to(caller).changed_by_reading == {}
 
 
 def listed() -> Iterator[str]:
@@ -345,11 +268,11 @@ def test_sec40_a_body_that_names_one_s_own_and_a_foreign_object_tells_nothing(wo
                 assert foreign.problem == missing.problem, (path, named)
 
 
-def test_sec01_no_stored_secret_is_in_any_answer(world: World) -> None:
+def test_sec01_no_stored_secret_is_in_any_answer(told_to: Callable[[str], Told]) -> None:
     secrets = stored_secrets()
     assert len(secrets) >= 10
     for caller in (ADMIN, TENANT_OWNER):
-        for (route, ownership), answer in world.told_to(caller).answers.items():
+        for (route, ownership), answer in told_to(caller).answers.items():
             if route.startswith("GET"):
                 content = read(answer)
                 assert not [name for name, text in secrets.items() if text[:200] in content], (route, ownership)

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from hub.api.documents import read_body
+from hub.api.documents import Body, Shown, read_body
 from hub.api.openapi import build_openapi
 from hub.api.resources.guest_clusters import GuestClusterBody
 from tests.hub.api.callers import Caller
@@ -98,7 +99,7 @@ def test_sec01_no_answer_is_described_to_hold_a_secret_but_those_that_are_shown_
         for name, schema in document["components"]["schemas"].items()
         if set(schema.get("properties", {})) & {"token", "kubeconfig", "secret_hash", "pki", "server_token", "password"}
     }
-    taken = {"ClusterBody", "UserBody", "UserPatch"}
+    taken = {"ClusterBody", "ImportBody", "UserBody", "UserPatch"}
     ids = {"AuditEvent", "Whoami"}
     assert holders == {*taken, *ids, "IssuedToken", "IssuedKubeconfig", "LoginToken"}
     for name in ids:
@@ -132,3 +133,15 @@ def test_the_tool_needs_no_database_and_says_what_to_run_when_the_file_is_stale(
     assert run_tool(cwd=tmp_path).returncode == 0
     assert (tmp_path / "docs" / "openapi.json").read_text() == FILE.read_text()
     assert run_tool("--check", cwd=tmp_path).returncode == 0
+
+
+def test_no_two_documents_have_one_name() -> None:
+    """The file knows a document by its class's name: of two of one name it would describe one, and call it both."""
+    names = [kind.__name__ for base in (Shown, Body) for kind in _below(base) if kind.__module__.startswith("hub.")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def _below(kind: type) -> Iterator[type]:
+    for inner in kind.__subclasses__():
+        yield inner
+        yield from _below(inner)

@@ -1,10 +1,12 @@
 """Two tenants with one of everything each, so that a test can ask what the one sees of the other."""
 
+import datetime
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Model
+from django.utils import timezone
 
 from hub.access.custom_roles import RoleText, create_role
 from hub.access.invitations import create_invitation
@@ -16,8 +18,17 @@ from hub.audit.forwarders import create_forwarder
 from hub.audit.models import AuditEvent, AuditForwarder
 from hub.audit.services import record
 from hub.core.access import SYSTEM
+from hub.core.changes import record_insert
 from hub.federation.models import Cluster, ClusterKind
-from hub.identity.models import ApiToken, Session, TokenPurpose, User
+from hub.identity.models import (
+    ApiToken,
+    Group,
+    IdentityProvider,
+    ProviderDraft,
+    Session,
+    TokenPurpose,
+    User,
+)
 from hub.identity.sessions import start_session
 from hub.identity.tokens import issue_token
 from hub.operations import services as operations
@@ -37,7 +48,7 @@ TOKEN = {"token": "a-token-of-a-registry"}
 @dataclass(frozen=True)
 class Estate:
     """What one tenant has. ``cluster`` is shared, and seen through the project's namespace in it; ``user`` has no role, a
-    login and two tokens; ``binding`` is somebody else's. ``forwarder`` belongs to no tenant.
+    login and two tokens; ``binding`` is somebody else's. ``forwarder`` and the provider with its rows belong to no tenant.
     """
 
     tenant: Tenant
@@ -60,6 +71,9 @@ class Estate:
     forwarder: AuditForwarder
     role: Role
     credential: Credential
+    provider: IdentityProvider
+    group: Group
+    draft: ProviderDraft
 
     def id_of(self, resource: str) -> UUID:
         """The id of its one object of a resource of the API."""
@@ -89,6 +103,9 @@ class Estate:
             "audit-forwarders": self.forwarder,
             "roles": self.role,
             "credentials": self.credential,
+            "identity-providers": self.provider,
+            "groups": self.group,
+            "provider-tests": self.draft,
         }
         return rows[resource]
 
@@ -104,6 +121,7 @@ def make_estate() -> Estate:
         machine = services.add_machine(guest, pool)
         operations.log("booting", machine_id=machine.pk, tenant_id=guest.tenant_id, step="boot")
         event = record(SYSTEM, "update", "projects", project, project_id=project.pk)
+    provider, group, draft = make_provider()
     user = make_user()
     token, _ = issue_token(SYSTEM, user, name="own")
     return Estate(
@@ -127,4 +145,22 @@ def make_estate() -> Estate:
         forwarder=create_forwarder(SYSTEM, unique("siem"), "syslog+udp://10.9.9.9:514")[0],
         role=create_role(SYSTEM, project.tenant, ROLE),
         credential=create_credential(SYSTEM, project, "registry", "token", TOKEN),
+        provider=provider,
+        group=group,
+        draft=draft,
     )
+
+
+def make_provider() -> tuple[IdentityProvider, Group, ProviderDraft]:
+    """A provider that nothing answers for, with a group, and with a test of its settings that has not begun."""
+    name = unique("idp")
+    provider = IdentityProvider(
+        name=name, kind="oidc", issuer=f"https://{name}.example.org", client_id="hub", scopes=["openid"]
+    )
+    provider.client_secret = f"canary-{name}"
+    group = Group(provider=provider, key=f"/{name}", name=name)
+    draft = ProviderDraft(settings={}, provider=provider, expires_at=timezone.now() + datetime.timedelta(hours=1))
+    with transaction.atomic():
+        for row in (provider, group, draft):
+            record_insert(row)
+    return provider, group, draft
