@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .demo_people import People, PeopleFailed
 from .hub_client import HubClient
 
 SERVERS = 3
@@ -52,6 +53,11 @@ class Demo:
         guest = self._order(project["id"], clusters[0]["id"])
         kubeconfig = self._download_kubeconfig(guest)
         self._show_nodes(kubeconfig)
+        try:
+            People(self.hub, self.folder, find_kubectl(), self.say).show(tenant, project, guest)
+        except PeopleFailed as error:
+            raise DemoFailed(str(error)) from error
+        self._tell("Everybody may do what his role says, and no more")
 
     def _import(self, name: str, kubeconfig: Path) -> Any:
         body = {"name": name, "kind": "harvester", "kubeconfig": kubeconfig.read_text()}

@@ -1,10 +1,12 @@
 """The hub's REST API as the demo uses it: a bearer token, JSON, and nothing that another client could not do."""
 
+import base64
 import json
 import ssl
 import urllib.error
 import urllib.request
 import uuid
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,13 +24,28 @@ class HubRefused(RuntimeError):
         super().__init__(f"{status}: " + " ".join(word for word in words if word))
 
 
-class HubClient:
-    """One authenticated client. ``url`` is the hub's address, ``ca_file`` its authority (None: the system's store)."""
+@dataclass(frozen=True)
+class BasicCredentials:
+    """Name and password, for what is open to them: getting a first token, and changing a password."""
 
-    def __init__(self, url: str, ca_file: str | None, token: str) -> None:
+    username: str
+    password: str = field(repr=False)
+
+
+class HubClient:
+    """One authenticated client. ``url`` is the hub's address, ``ca_file`` its authority (None: the system's store);
+    ``credentials`` are a bearer token or name and password.
+    """
+
+    def __init__(self, url: str, ca_file: str | None, credentials: str | BasicCredentials) -> None:
         self.url = url
+        self._ca_file = ca_file
         self._context = ssl.create_default_context(cafile=ca_file)
-        self._token = token
+        self._authorization = _authorization(credentials)
+
+    def with_credentials(self, credentials: str | BasicCredentials) -> "HubClient":
+        """The same hub as somebody else."""
+        return HubClient(self.url, self._ca_file, credentials)
 
     def get(self, path: str, **query: str) -> Any:
         return self._call("GET", f"{path}?{urlencode(query)}" if query else path)
@@ -53,7 +70,7 @@ class HubClient:
         return self.find(path, **query) or self.post(path, body)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None, version: int | None = None) -> Any:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        headers = {"Authorization": self._authorization, "Accept": "application/json"}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         if version is not None:
@@ -66,6 +83,13 @@ class HubClient:
         except urllib.error.HTTPError as error:
             raise HubRefused(error.code, _problem(error.read())) from error
         return json.loads(content) if content else None
+
+
+def _authorization(credentials: str | BasicCredentials) -> str:
+    if isinstance(credentials, str):
+        return f"Bearer {credentials}"
+    pair = f"{credentials.username}:{credentials.password}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _problem(content: bytes) -> dict[str, Any]:
