@@ -39,15 +39,17 @@ HOUR = timedelta(hours=1)
 made_roles = st.fixed_dictionaries(
     {
         "tenant": st.sampled_from([None, 0, 1]),
-        "scopes": st.sets(st.sampled_from(["hub", "tenant", "project", "cluster"]), min_size=2),
-        "may": st.dictionaries(
-            st.sampled_from(["*", "clusters", "clusters", "projects", "tenants", "users"]),
-            st.sets(st.sampled_from(["*", "get", "list", "update", "proxy", "proxy", "delete"]), min_size=2),
-            min_size=1,
+        "scopes": st.sets(st.sampled_from(["hub", "tenant", "project", "cluster"]), min_size=3),
+        "may": st.fixed_dictionaries(
+            {"clusters": st.sets(st.sampled_from(["*", "get", "use"])).map(lambda verbs: verbs | {"proxy"})}
+        )
+        | st.dictionaries(
+            st.sampled_from(["*", "clusters", "projects", "tenants", "users"]),
+            st.sets(st.sampled_from(["*", "get", "list", "update", "proxy", "delete"]), min_size=1),
             max_size=2,
         ),
-        "letters": st.sets(st.sampled_from(sorted(QUESTIONS)), max_size=2),
-        "parents": st.lists(st.sampled_from([*3 * MADE, "gone", *sorted(BUILT_IN)]), max_size=1),
+        "letters": st.sets(st.sampled_from(["d", "e", *sorted(QUESTIONS)]), min_size=1, max_size=2),
+        "parents": st.just([]) | st.lists(st.sampled_from([*3 * MADE, "gone", *sorted(BUILT_IN)]), max_size=1),
     }
 )
 bindings = st.fixed_dictionaries(
@@ -55,7 +57,7 @@ bindings = st.fixed_dictionaries(
         "role": st.sampled_from([*4 * MADE, *sorted(BUILT_IN)]),
         "holder": st.sampled_from(["me", "g0", "g1"]),
         "scope": st.sampled_from(["hub", "tenant", "project", "cluster"]),
-        "index": st.integers(0, 3),
+        "index": st.sampled_from([0, 0, 1, 2, 3]),
         "ends": st.sampled_from([None, None, None, HOUR, -HOUR]),
     }
 )
