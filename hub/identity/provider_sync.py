@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from hub.core.access import SYSTEM
@@ -123,7 +124,8 @@ def _refresh_some(provider: IdentityProvider) -> int:
     before = timezone.now() - REFRESH_AFTER
     due = (
         _active_identities(provider)
-        .exclude(refresh_token="")
+        .annotate(size=Length("refresh_token"))  # a sealed column is looked into by nothing else
+        .filter(size__gt=0)
         .filter(Q(groups_confirmed_at=None) | Q(groups_confirmed_at__lt=before))
     )
     batch = list(due.order_by("groups_confirmed_at")[:REFRESH_BATCH])

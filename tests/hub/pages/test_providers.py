@@ -1,7 +1,6 @@
 """Logging in by a provider that does what no honest one does; and being logged out by it (SEC-47, 49 to 55, FLT-36)."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -9,59 +8,17 @@ import pytest
 
 from hub.audit.models import AuditEvent
 from hub.core.access import SYSTEM
-from hub.core.environment import environment
-from hub.core.outbound import address_guard
 from hub.identity.actors import actor_of
 from hub.identity.models import ExternalIdentity, Group, IdentityProvider, Session, SignOn, User
 from hub.identity.oidc import provider_cache
-from hub.identity.providers import ProviderSettings, create_provider, delete_provider, settings_of, update_provider
+from hub.identity.providers import delete_provider, settings_of, update_provider
 from hub.identity.sessions import COOKIE, end_sessions
 from hub.identity.tokens import authenticate_token, issue_token
 from tests.bed.scripted_provider import ScriptedProvider, SigningKey
+from tests.hub.identity.scripted_providers import make_provider
 from tests.hub.pages.browser import Browser, Page
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Providers of these tests are on this machine."""
-    monkeypatch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8,::1/128")
-    monkeypatch.setenv("PADDOCK_URL", "https://testserver")
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    environment.cache_clear()
-    address_guard.cache_clear()
-    provider_cache.forget_providers()
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as running:
-        yield running
-
-
-@pytest.fixture
-def provider(scripted: ScriptedProvider) -> IdentityProvider:
-    return make_provider(scripted)
-
-
-def make_provider(scripted: ScriptedProvider, name: str = "sso", **changes: Any) -> IdentityProvider:
-    settings = ProviderSettings(
-        name=name,
-        kind="oidc",
-        issuer=scripted.issuer,
-        client_id=scripted.client_id,
-        client_secret=scripted.client_secret,
-        ca_pem=scripted.ca_pem,
-        **changes,
-    )
-    return create_provider(SYSTEM, settings, is_enabled=True)
 
 
 def begin(browser: Browser, name: str = "sso", return_to: str = "/account") -> str:
