@@ -18,8 +18,9 @@ WATCHED = {
 ADDED = {
     "access_rolebinding": ("group_id", "custom_role_id", "expires_at"),
     "identity_apitoken": ("session_id",),
-    "identity_user": ("must_change_password",),
 }
+USER = "identity_user"
+USER_COLUMNS = ("username", "is_active", "must_change_password")  # the older trigger may be gone: see identity's 0002
 
 
 def _trigger(table, name, columns):
@@ -50,6 +51,11 @@ class Migration(migrations.Migration):
                 f"DROP TRIGGER access_epoch_rows ON {table}; DROP TRIGGER access_epoch_columns ON {table};",
             )
             for table, columns in WATCHED.items()
+        ),
+        migrations.RunSQL(
+            f"DROP TRIGGER IF EXISTS access_epoch_columns ON {USER};"
+            + _trigger(USER, "access_epoch_columns", USER_COLUMNS),
+            migrations.RunSQL.noop,
         ),
         *(
             migrations.RunSQL(

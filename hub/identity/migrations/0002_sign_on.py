@@ -94,6 +94,8 @@ class Migration(migrations.Migration):
             name='totp_secret',
             field=hub.core.sealed.SealedText(blank=True, db_default='', default=''),
         ),
+        # A column that a trigger names cannot change its type; hub.access makes this one again (0004_epoch_of_sign_on).
+        migrations.RunSQL('DROP TRIGGER IF EXISTS access_epoch_columns ON identity_user', migrations.RunSQL.noop),
         migrations.AlterField(
             model_name='user',
             name='username',
