@@ -6,7 +6,7 @@ DISTRIBUTION ?= k3s
 hub_python = $(shell $(PYTHON) tools/environment.py requirements/hub.txt || echo false)
 dev_python = $(shell $(PYTHON) tools/environment.py requirements/dev.txt || echo false)
 
-.PHONY: demo up test check format lock
+.PHONY: demo up test check bench format lock
 
 demo:  ## the whole hub, two simulated Harvester clusters and a guest cluster; ONCE=1 ends after the job
 	@$(hub_python) manage.py quickstart --demo --distribution $(DISTRIBUTION) $(if $(ONCE),--once)
@@ -19,6 +19,9 @@ test:  ## everything that has to pass: checks, then all tests on real servers
 
 check:  ## the fast part: lint, types, import rules, tests without servers
 	@sh tools/run-tests fast $(dev_python)
+
+bench:  ## the benchmarks of docs/benchmarks.md; wants a quiet machine, takes some minutes
+	@$(dev_python) -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s -p no:randomly --timeout=1800
 
 format:
 	@$(dev_python) -m ruff format . && $(dev_python) -m ruff check --fix --quiet .
