@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 
 from hub.core.access import Actor
+from hub.core.address_guard import address_guard
 from hub.core.changes import current_position, record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
-from hub.core.outbound import OutboundRefused, address_guard, guarded_session
+from hub.core.outbound import OutboundRefused, guarded_session
 from kube.errors import AddressRefused, Unavailable
 from kube.names import check_dns_label
 

@@ -14,8 +14,9 @@ import termios
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from hub.core.address_guard import address_guard
 from hub.core.environment import environment
-from hub.core.outbound import ADDRESSES_TRIED, OutboundError, OutboundRefused, address_guard
+from hub.core.outbound import ADDRESSES_TRIED, OutboundError, OutboundRefused
 from kube.errors import AddressRefused, Unavailable
 
 from .documents import event_document

@@ -9,7 +9,6 @@ are handed this one; nothing else in the hub imports requests. Kubernetes APIs a
 import socket
 import ssl
 import time
-from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from urllib3.exceptions import TimeoutError as HttpTimeout
 from kube.errors import AddressRefused, Unavailable
 from kube.guard import AddressGuard
 
-from .environment import environment
+from .address_guard import address_guard
 
 TIMEOUT = 10.0
 MAXIMUM_BYTES = 4 * 1024 * 1024
@@ -37,12 +36,6 @@ class OutboundError(Exception):
 
 class OutboundRefused(OutboundError):
     """The address, the scheme or the size is not allowed: asking again is of no use."""
-
-
-@lru_cache(maxsize=1)
-def address_guard() -> AddressGuard:
-    """The guard of this process, from PADDOCK_ADDRESS_ALLOW and PADDOCK_ADDRESS_DENY."""
-    return AddressGuard(environment().address_allow, environment().address_deny)
 
 
 def guarded_session(

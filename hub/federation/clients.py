@@ -9,18 +9,16 @@ can write to it by mistake (FLT-25, FLT-40).
 import hashlib
 import json
 import threading
-from functools import lru_cache
 from uuid import UUID
 
 from django.utils import timezone
 
+from hub.core.address_guard import address_guard
 from hub.core.conditions import condition, is_true
-from hub.core.environment import environment
 from hub.core.errors import HubError, define
 from kube.aio import AsyncKubeClient
 from kube.client import KubeClient
 from kube.credentials import Credentials
-from kube.guard import AddressGuard
 from kube.kubeconfig import parse_kubeconfig
 
 from .conditions import FENCED, NO_MACHINE_ACCOUNT, NOT_REGISTERED
@@ -50,12 +48,6 @@ _clients: dict[_Key, tuple[str, KubeClient]] = {}
 _lock = threading.Lock()
 
 
-@lru_cache(maxsize=1)
-def guard() -> AddressGuard:
-    """The guard that every address of a cluster passes, from PADDOCK_ADDRESS_ALLOW and PADDOCK_ADDRESS_DENY."""
-    return AddressGuard(environment().address_allow, environment().address_deny)
-
-
 def credentials_of(cluster: Cluster) -> Credentials:
     """The hub's account in the cluster. Raises ClusterUnavailable while there is none, HubError ``secret.unreadable``."""
     if not cluster.access_token:
@@ -76,7 +68,7 @@ def enrolment_credentials(cluster: Cluster) -> Credentials:
     Raises ClusterUnavailable when it was dropped, InvalidKubeconfig when the address has been denied since.
     """
     if cluster.pasted_kubeconfig:
-        pasted = parse_kubeconfig(cluster.pasted_kubeconfig.reveal(), guard=guard())
+        pasted = parse_kubeconfig(cluster.pasted_kubeconfig.reveal(), guard=address_guard())
         return _credentials(cluster, token=pasted.token, cert=pasted.client_cert_pem, key=pasted.client_key_pem)
     if cluster.client_certificate:
         pair = json.loads(cluster.client_certificate.reveal())
@@ -129,14 +121,18 @@ def viewing_client(cluster: Cluster, *, timeout: float = TIMEOUT) -> KubeClient:
     if not set(groups) <= set(cluster.groups):
         raise ClusterUnavailable(cluster, NOT_REGISTERED)
     return KubeClient(
-        credentials_of(cluster), guard=guard(), timeout=timeout, impersonate_user=VIEWER, impersonate_groups=groups
+        credentials_of(cluster),
+        guard=address_guard(),
+        timeout=timeout,
+        impersonate_user=VIEWER,
+        impersonate_groups=groups,
     )
 
 
 def async_client_for(cluster: Cluster, *, timeout: float = TIMEOUT) -> AsyncKubeClient:
     """A new asynchronous client of the hub's account, which the caller closes. Raises as ``client_for``."""
     check_not_fenced(cluster)
-    return AsyncKubeClient(credentials_of(cluster), guard=guard(), timeout=timeout)
+    return AsyncKubeClient(credentials_of(cluster), guard=address_guard(), timeout=timeout)
 
 
 def forget_clients(cluster_id: UUID) -> None:
@@ -154,7 +150,7 @@ def _warm_client(cluster_id: UUID, account_id: UUID, credentials: Credentials, t
         kept = _clients.get(key)
         if kept is not None and kept[0] == fingerprint:
             return kept[1]
-    client = KubeClient(credentials, guard=guard(), timeout=timeout)
+    client = KubeClient(credentials, guard=address_guard(), timeout=timeout)
     with _lock:
         replaced = _clients.get(key)
         _clients[key] = (fingerprint, client)

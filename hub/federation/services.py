@@ -14,6 +14,7 @@ from django.utils import timezone
 from hub.audit.diff import diff
 from hub.audit.services import record
 from hub.core.access import SYSTEM, Actor
+from hub.core.address_guard import address_guard
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.conditions import condition, set_condition, set_phase
 from hub.core.errors import HubError, define
@@ -28,7 +29,7 @@ from kube.kubeconfig import parse_kubeconfig
 from kube.names import check_dns_label, is_label_key, is_label_value
 
 from .checks import CHECKS, find_check, pending_checks
-from .clients import forget_clients, guard
+from .clients import forget_clients
 from .conditions import CREDENTIALS_REFUSED, IMPORTING, READY, REGISTERED
 from .models import Cluster, ClusterKind, ProjectNamespace
 
@@ -225,7 +226,7 @@ def forget_guest_cluster(cluster: Cluster) -> None:
 
 def _take_kubeconfig(cluster: Cluster, kubeconfig: str) -> None:
     try:
-        credentials = parse_kubeconfig(kubeconfig, guard=guard())
+        credentials = parse_kubeconfig(kubeconfig, guard=address_guard())
     except InvalidKubeconfig as error:
         raise HubError(
             "cluster.kubeconfig_refused",

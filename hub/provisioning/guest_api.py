@@ -8,7 +8,7 @@ the member cluster that the guest is registered as.
 import datetime
 from urllib.parse import urlunsplit
 
-from hub.federation.clients import guard
+from hub.core.address_guard import address_guard
 from kube.client import KubeClient
 from kube.credentials import Credentials
 
@@ -49,4 +49,4 @@ def find_guest_client(guest: GuestCluster) -> KubeClient | None:
     servers = find_servers(guest)
     if not servers:
         return None
-    return KubeClient(guest_credentials(guest, servers), guard=guard(), timeout=TIMEOUT)
+    return KubeClient(guest_credentials(guest, servers), guard=address_guard(), timeout=TIMEOUT)

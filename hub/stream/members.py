@@ -12,8 +12,9 @@ from uuid import UUID
 
 from django.db import Error as DatabaseFailure
 
+from hub.core.address_guard import address_guard
 from hub.core.errors import HubError
-from hub.federation.clients import check_not_fenced, credentials_of, guard
+from hub.federation.clients import check_not_fenced, credentials_of
 from hub.federation.models import Cluster
 from kube.credentials import Credentials
 from kube.errors import KubeError
@@ -108,7 +109,7 @@ def _read_member(cluster_id: UUID, known: Member | None) -> Member | None:
     credentials = credentials_of(cluster)
     if known is not None and _way(credentials) == _way(known.credentials):
         return Member(credentials, cluster.version, known.pool, now)
-    dialer = TlsDialer(credentials.servers, client_context(credentials), guard(), credentials.tls_server_name)
+    dialer = TlsDialer(credentials.servers, client_context(credentials), address_guard(), credentials.tls_server_name)
     return Member(credentials, cluster.version, UpstreamPool(dialer), now)
 
 

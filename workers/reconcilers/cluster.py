@@ -20,6 +20,7 @@ from django.utils import timezone
 from hub.access.services import cluster_roles_in_use, groups_wanted, member_roles_in_use
 from hub.audit.services import record
 from hub.core.access import SYSTEM
+from hub.core.address_guard import address_guard
 from hub.core.changes import record_delete
 from hub.core.conditions import condition, is_true
 from hub.core.environment import environment
@@ -30,7 +31,6 @@ from hub.federation.checks import Check, CheckFailed
 from hub.federation.clients import (
     enrolment_credentials,
     forget_clients,
-    guard,
     probing_client,
     renewal_credentials,
 )
@@ -100,10 +100,10 @@ def enrol(visit: Visit) -> float | None:
         visit.tell(c.REGISTERED, False, c.CREDENTIALS_REFUSED, _GONE)
         return RETRY_SLOWLY
     credentials = enrolment_credentials(cluster)
-    for check in examine_way(credentials, guard()):
+    for check in examine_way(credentials, address_guard()):
         visit.results.append(check)
     visit.tell(c.REACHABLE, True, c.PROBED)
-    with KubeClient(credentials, guard=guard()) as client:
+    with KubeClient(credentials, guard=address_guard()) as client:
         observation = observe(client)
         _judge(visit, observation)
         _pin(visit, observation.uid)
@@ -277,7 +277,7 @@ def _come_back_in(visit: Visit) -> float:
     visit.tell(c.REACHABLE, True, c.PROBED)
     try:
         if cluster.renewal_token:
-            with KubeClient(renewal_credentials(cluster), guard=guard()) as client:
+            with KubeClient(renewal_credentials(cluster), guard=address_guard()) as client:
                 _keep_access_token(visit, request_access_token(client))
             return LOOK_SOON
     except (Unauthorized, Forbidden):
@@ -317,7 +317,7 @@ def _take_away(visit: Visit) -> tuple[list[str], KubeError | None]:
         if cluster.access_token:
             return unregister(probing_client(cluster), visit.mark, cluster.shared_namespace), None
         if cluster.has_enrolment_secret:
-            with KubeClient(enrolment_credentials(cluster), guard=guard()) as client:
+            with KubeClient(enrolment_credentials(cluster), guard=address_guard()) as client:
                 return unregister(client, visit.mark, cluster.shared_namespace), None
     except KubeError as error:
         return [], error

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from hub.audit.services import record
 from hub.core.access import SYSTEM
 from hub.core.changes import record_insert, record_update
@@ -72,8 +74,7 @@ def email_in_claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> st
 
 
 def _create(provider: IdentityProvider, subject: str, claims: Mapping[str, Any]) -> ExternalIdentity:
-    user = User(username=_free_username(provider, claims, subject))
-    record_insert(user)
+    user = _insert_user(provider, claims, subject)
     identity = ExternalIdentity(provider=provider, user=user, issuer=provider.issuer, subject=subject)
     record_insert(identity)
     record(SYSTEM, "create", "users", user, object_name=user.username, detail={"provider": provider.name})
@@ -89,17 +90,30 @@ def _update_user(provider: IdentityProvider, user: User, claims: Mapping[str, An
         record_update(user, ["display_name", "email"])
 
 
-def _free_username(provider: IdentityProvider, claims: Mapping[str, Any], subject: str) -> str:
-    """A name nobody has, near the one at the provider; plain ASCII, because it travels to member clusters."""
+def _insert_user(provider: IdentityProvider, claims: Mapping[str, Any], subject: str) -> User:
+    """A user of a name that nobody has, nor takes at this moment, near the one at the provider."""
+    *readable, unique = _names(provider, claims, subject)
+    for name in readable:
+        user = User(username=name)
+        try:
+            with transaction.atomic():
+                record_insert(user)
+        except IntegrityError:
+            continue
+        return user
+    user = User(username=unique)
+    record_insert(user)
+    return user
+
+
+def _names(provider: IdentityProvider, claims: Mapping[str, Any], subject: str) -> tuple[str, str, str]:
+    """The names to try; plain ASCII, because they travel to member clusters. The last is nobody's."""
     claimed = claims.get(provider.username_claim)
     wished = _plain(claimed) if isinstance(claimed, str) else ""
     wished = wished or _plain(subject) or "user"
     suffix = f"@{provider.name}"
     beside = f"{wished[: USERNAME_LIMIT - len(suffix)]}{suffix}"
-    for name in (wished, beside):
-        if not User.objects.filter(username=name).exists():
-            return name
-    return f"{wished[: USERNAME_LIMIT - 9]}-{secrets.token_hex(4)}"
+    return wished, beside, f"{wished[: USERNAME_LIMIT - 9]}-{secrets.token_hex(4)}"
 
 
 def _plain(text: str) -> str:

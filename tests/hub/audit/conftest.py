@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from hub.core.address_guard import address_guard
 from hub.core.environment import environment
-from hub.core.outbound import address_guard
 
 
 @pytest.fixture

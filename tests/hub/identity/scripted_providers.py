@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from hub.core.access import SYSTEM
+from hub.core.address_guard import address_guard
 from hub.core.environment import environment
-from hub.core.outbound import address_guard
 from hub.identity.models import IdentityProvider
 from hub.identity.oidc import provider_cache
 from hub.identity.providers import ProviderSettings, create_provider
