@@ -55,22 +55,27 @@ class _Bucket:
 
 
 def count_attempt(account: str, peer: str, secret: Secret = Secret.PASSWORD) -> None:
-    """Counts an attempt, in a transaction of its own. Raises HubError ``login.throttled`` when there were too many."""
+    """Counts an attempt, in a transaction of its own. Raises HubError ``login.throttled`` when there were too many.
+
+    A peer that is over its own limit leaves no more rows, whatever names it tries (SEC-72).
+    """
+    pair, of_peer, of_account = _buckets(account, peer, secret)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         # In a fixed order, so that two attempts cannot wait for each other's rows.
-        buckets = sorted(_buckets(account, peer, secret), key=lambda bucket: bucket.key)
-        blocked_for = max(_count(cursor, bucket) for bucket in buckets)
+        blocked_for = _count(cursor, of_peer) or max(
+            _count(cursor, bucket) for bucket in sorted((pair, of_account), key=lambda bucket: bucket.key)
+        )
     if blocked_for:
         raise HubError("login.throttled", retry_after=blocked_for)
 
 
 def forgive(account: str, peer: str, secret: Secret = Secret.PASSWORD) -> None:
     """Takes back the attempt after a good one, and the earlier failures of this account from this peer."""
-    pair, *others = _buckets(account, peer, secret)
+    pair, of_peer, of_account = _buckets(account, peer, secret)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_FORGET, {"bucket": pair.key})
-        for bucket in sorted(others, key=lambda bucket: bucket.key):
-            cursor.execute(_UNCOUNT, {"bucket": bucket.key})
+        cursor.execute(_UNCOUNT, {"bucket": of_peer.key})
+        for bucket, statement in sorted(((pair, _FORGET), (of_account, _UNCOUNT)), key=lambda one: one[0].key):
+            cursor.execute(statement, {"bucket": bucket.key})
 
 
 def _count(cursor: object, bucket: _Bucket) -> int:
