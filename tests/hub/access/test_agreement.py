@@ -58,23 +58,28 @@ bindings = st.fixed_dictionaries(
         "holder": st.sampled_from(["me", "g0", "g1"]),
         "scope": st.sampled_from(["hub", "tenant", "project", "cluster"]),
         "index": st.sampled_from([0, 0, 1, 2, 3]),
-        "ends": st.sampled_from([None, None, None, HOUR, -HOUR]),
+        "ends": st.sampled_from([None, None, HOUR, -HOUR]),
     }
 )
 whole_tokens = st.just({"read_only": False, "verbs": None, "projects": None, "clusters": None})
-tokens = whole_tokens | st.fixed_dictionaries(
-    {
-        "read_only": st.booleans(),
-        "verbs": st.none() | st.none() | st.sets(st.sampled_from(VERBS), min_size=3),
-        "projects": st.none() | st.none() | st.sets(st.integers(0, 3), max_size=2),
-        "clusters": st.none() | st.none() | st.sets(st.integers(0, 2), max_size=2),
-    }
+reading_tokens = whole_tokens.map(lambda token: {**token, "read_only": True})
+tokens = (
+    whole_tokens
+    | reading_tokens
+    | st.fixed_dictionaries(
+        {
+            "read_only": st.booleans(),
+            "verbs": st.none() | st.none() | st.sets(st.sampled_from(VERBS), min_size=3),
+            "projects": st.none() | st.none() | st.sets(st.integers(0, 3), max_size=2),
+            "clusters": st.none() | st.none() | st.sets(st.integers(0, 2), max_size=2),
+        }
+    )
 )
 cases = st.fixed_dictionaries(
     {
         "made": st.tuples(made_roles, made_roles, made_roles),
-        "bindings": st.lists(bindings, min_size=1, max_size=6),
-        "confirmed": st.tuples(*[st.sampled_from([None, HOUR, HOUR, 25 * HOUR])] * 2),
+        "bindings": st.lists(bindings, min_size=4, max_size=7),
+        "confirmed": st.tuples(*[st.sampled_from([HOUR, HOUR, None, 25 * HOUR])] * 2),
         "disabled": st.booleans(),
         "token": tokens,
     }
