@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from hub.core.access import TokenScope
-from hub.core.ids import uuid7
 from hub.identity.cli_logins import (
     LoginRequest,
     begin_browser_login,
@@ -19,6 +18,7 @@ from hub.identity.cli_logins import (
 from hub.identity.models import CliLogin, CliLoginState, User
 from tests.hub.pages.browser import Browser
 
+NO_LOGIN = "01a21074-0000-7000-8000-000000000000"  # fixed, because a test is named after it
 PEER = "192.0.2.7"
 VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
@@ -136,7 +136,7 @@ def test_an_answered_question_is_over(logged_in: Browser) -> None:
     assert logged_in.get(path).status == 400
 
 
-@pytest.mark.parametrize("query", ["", "?id=", "?id=x", f"?id={uuid7()}"])
+@pytest.mark.parametrize("query", ["", "?id=", "?id=x", f"?id={NO_LOGIN}"])
 def test_a_login_that_is_none_is_over(logged_in: Browser, query: str) -> None:
     page = logged_in.get(f"/cli-login{query}")
     assert page.status == 400
