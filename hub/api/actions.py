@@ -217,12 +217,17 @@ def posted(
 
 
 def scope_of(references: References) -> AccessScope:
-    """Where something will be that is made in this project or tenant, or else in this cluster; the hub itself without."""
+    """Where something will be that is made in this project or tenant, or else in this cluster; the hub itself without.
+
+    A cluster is no place for what should be in a project that was not found: that is then what the caller has to be told.
+    """
     for row in references.values():
         if isinstance(row, Project):
             return AccessScope(tenant_id=row.tenant_id, project_id=row.pk)
         if isinstance(row, Tenant):
             return AccessScope(tenant_id=row.pk)
+    if None in references.values():
+        return HUB_SCOPE
     for row in references.values():
         if isinstance(row, Cluster):
             return AccessScope(tenant_id=row.tenant_id, project_id=row.project_id, cluster_id=row.pk)

@@ -83,15 +83,13 @@ class Line:
     """One route: the status of success, who gets it on an object of his own place, and of which kind that object is.
 
     ``sees`` "" is the hub itself, on which a right is had or not. ``in_body``: the object is one that the body names.
-    ``sees_more`` see another object that the body names. ``of_others`` may where everybody may on his own.
-    ``without_login`` is what a stranger gets.
+    ``of_others`` may where everybody may on his own. ``without_login`` is what a stranger gets.
     """
 
     ok: int
     may: frozenset[str]
     sees: str = ""
     in_body: bool = False
-    sees_more: frozenset[str] = frozenset()
     of_others: frozenset[str] = frozenset()
     ok_own: int = 0  # another status for what is one's own
     without_login: int = 401
@@ -114,7 +112,7 @@ def expected(line: Line, caller: str, ownership: str) -> int:
 
 def _sees(line: Line, caller: str, ownership: str) -> bool:
     if ownership == OWN or (ownership == FOREIGN and line.sees in OF_NO_TENANT):
-        return line.sees in EVERYBODYS or caller in SEES[line.sees] | line.sees_more
+        return line.sees in EVERYBODYS or caller in SEES[line.sees]
     return ownership == FOREIGN and caller in OF_HUB
 
 
@@ -149,9 +147,9 @@ def change_own(
     return Line(ok, may, kind, of_others=of_others, ok_own=ok_own)
 
 
-def inside(ok: int, kind: str, may: frozenset[str], sees_more: frozenset[str] = frozenset()) -> Line:
+def inside(ok: int, kind: str, may: frozenset[str]) -> Line:
     """Makes something in an object that the body names."""
-    return Line(ok, may, kind, in_body=True, sees_more=sees_more)
+    return Line(ok, may, kind, in_body=True)
 
 
 def page(ok: int = 200) -> Line:
@@ -216,7 +214,7 @@ TABLE: Mapping[str, Line] = {
     "GET /api/v1/groups": anybody(),
     "GET /api/v1/groups/<pk>": see("groups"),
     "GET /api/v1/guest-clusters": anybody(),
-    "POST /api/v1/guest-clusters": inside(202, "projects", ORDERING, sees_more=frozenset({CLUSTER_ADMIN})),
+    "POST /api/v1/guest-clusters": inside(202, "projects", ORDERING),
     "GET /api/v1/guest-clusters/<pk>": see("guest-clusters"),
     "DELETE /api/v1/guest-clusters/<pk>": change(202, "guest-clusters", ORDERING),
     "GET /api/v1/identity-providers": anybody(),
@@ -244,7 +242,7 @@ TABLE: Mapping[str, Line] = {
     "GET /api/v1/operations": anybody(),
     "GET /api/v1/operations/<pk>": see("operations"),
     "GET /api/v1/project-namespaces": anybody(),
-    "POST /api/v1/project-namespaces": inside(201, "projects", ADMINS, sees_more=OF_CLUSTER),
+    "POST /api/v1/project-namespaces": inside(201, "projects", ADMINS),
     "GET /api/v1/project-namespaces/<pk>": see("project-namespaces"),
     "DELETE /api/v1/project-namespaces/<pk>": change(409, "project-namespaces", ADMINS),
     # 400: the project to move it to is not there.
@@ -260,7 +258,7 @@ TABLE: Mapping[str, Line] = {
     "GET /api/v1/provider-tests/<pk>": see("provider-tests"),
     "POST /api/v1/provider-tests/<pk>/save": change(409, "provider-tests", ADMINS),  # it has not passed
     "GET /api/v1/quotas": anybody(),
-    "POST /api/v1/quotas": inside(201, "projects", TENANT_OWNERS, sees_more=OF_CLUSTER),
+    "POST /api/v1/quotas": inside(201, "projects", TENANT_OWNERS),
     "GET /api/v1/quotas/<pk>": see("quotas"),
     "PATCH /api/v1/quotas/<pk>": change(200, "quotas", TENANT_OWNERS),
     "DELETE /api/v1/quotas/<pk>": change(204, "quotas", TENANT_OWNERS),

@@ -12,13 +12,13 @@ from django.db import connection
 from django.utils import timezone
 
 from hub.access.models import RoleBinding
+from hub.access.new_tenants import TenantMade, create_whole_tenant
 from hub.api.idempotency import delete_expired_answers
 from hub.api.models import KeptAnswer
 from hub.api.resources import tenants
 from hub.core.keys import key_ring
 from hub.identity.models import ApiToken
 from hub.tenancy.models import Tenant
-from hub.tenancy.services import create_tenant
 from tests.hub.api.callers import Answer, Caller, make_caller, with_token
 from tests.hub.builders import make_cluster
 
@@ -113,7 +113,7 @@ def test_a_defect_leaves_no_key_behind(admin: Caller, monkeypatch: pytest.Monkey
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(tenants, "create_tenant", fail)
+        patched.setattr(tenants, "create_whole_tenant", fail)
         assert admin.post("tenants", {"name": "acme"}, key="k").status == 500
     assert admin.post("tenants", {"name": "acme"}, key="k").status == 201
 
@@ -123,12 +123,12 @@ def test_while_the_first_is_under_way_the_second_is_told_to_wait(
 ) -> None:
     seen = []
 
-    def create_while_the_client_repeats(*args: Any, **rest: Any) -> Tenant:
+    def create_while_the_client_repeats(*args: Any, **rest: Any) -> TenantMade:
         seen.append(admin.post("tenants", {"name": "acme"}, key="k"))
         seen.append(admin.post("tenants", {"name": "other"}, key="k"))
-        return create_tenant(*args, **rest)
+        return create_whole_tenant(*args, **rest)
 
-    monkeypatch.setattr(tenants, "create_tenant", create_while_the_client_repeats)
+    monkeypatch.setattr(tenants, "create_whole_tenant", create_while_the_client_repeats)
     assert admin.post("tenants", {"name": "acme"}, key="k").status == 201
     assert [(answer.status, answer.code) for answer in seen] == [
         (409, "idempotency.in_flight"),

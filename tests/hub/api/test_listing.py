@@ -115,7 +115,7 @@ def test_a_parameter_that_comes_twice_is_refused(admin: Caller, query: str) -> N
 def test_sec75_an_order_that_is_not_offered_is_refused(admin: Caller, sort: str) -> None:
     answer = admin.get(f"tenants?sort={quote(sort)}")
     assert (answer.status, answer.code) == (400, "query.invalid")
-    assert answer.body["params"] == {"parameter": "sort", "known": ["created_at", "name"]}
+    assert answer.body["params"] == {"parameter": "sort", "known": ["created_at", "name", "updated_at"]}
 
 
 def continue_of(caller: Caller, path: str = "tenants?limit=1&sort=name") -> str:

@@ -356,7 +356,7 @@ def served(
     api: RecordingApi,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Served:
-    monkeypatch.setattr(members, "guard", lambda: AddressGuard(["127.0.0.0/8"]))
+    monkeypatch.setattr(members, "address_guard", lambda: AddressGuard(["127.0.0.0/8"]))
     server, port = start_server()
     return Served(port, authority, server, api)
 
