@@ -174,8 +174,9 @@ def _set_up(stack: Stack, keycloak: Keycloak, home: Path) -> Site:
     return Site(stack, keycloak, HubClient(stack.settings.url, ca_file, token), shell)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chrome(chromium: Path) -> Iterator[Chromium]:
+    """For one module: while Playwright runs, its thread has a running event loop and no asynchronous test can start."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(chromium), args=["--no-sandbox", "--disable-background-networking"]
