@@ -15,8 +15,8 @@ from hub.core.access import Actor
 from hub.core.changes import record_insert, record_update
 from hub.core.environment import environment
 from hub.core.errors import HubError, define
-from hub.core.keys import key_ring
 from hub.identity.actors import actor_of
+from hub.identity.keyed_hashes import holds_secret, keyed_hash
 from hub.identity.models import User, UserKind
 from hub.identity.token_format import INVITATION, generate_token, parse_token
 from hub.tenancy.models import Project, Tenant
@@ -59,12 +59,12 @@ def create_invitation(
     if inviter is None:
         raise HubError("request.denied")  # the role is his to give
     text = generate_token(INVITATION)
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
+    pepper_id, secret_hash = keyed_hash(text)
     with transaction.atomic():
         planned = plan_binding(actor, role, None, scope, expires_at=binding_expires_at)
         invitation = Invitation(
             key_id=text.key_id,
-            secret_hash=text.hash(pepper),
+            secret_hash=secret_hash,
             pepper_id=pepper_id,
             tenant_id=scope.pk if isinstance(scope, Tenant) else scope.tenant_id,
             project_id=planned.project_id,
@@ -153,10 +153,7 @@ def _find(text: str, *, lock: bool) -> Invitation | None:
     rows = Invitation.objects.select_related("tenant", "project", "created_by", "custom_role")
     rows = rows.select_for_update(of=("self",)) if lock else rows
     invitation = rows.filter(key_id=offered.key_id).first()
-    pepper = key_ring().peppers.get(invitation.pepper_id) if invitation else None
-    if invitation is None or pepper is None or not offered.matches(bytes(invitation.secret_hash), pepper):
-        return None
-    return invitation
+    return invitation if holds_secret(invitation, offered) else None
 
 
 def _seen_by(user: User, invitation: Invitation | None) -> Invitation:

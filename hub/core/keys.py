@@ -69,6 +69,11 @@ class KeyRing:
     peppers: Mapping[str, bytes]
     signing: bytes
 
+    @property
+    def pepper(self) -> tuple[str, bytes]:
+        """The id and the value of the pepper that writes."""
+        return next(iter(self.peppers.items()))
+
     @classmethod
     def parse(cls, text: str, source: str = "PADDOCK_KEYS_FILE") -> "KeyRing":
         """Reads ``{"keys": {id: base64}, "peppers": {id: base64}, "signing": base64}``.

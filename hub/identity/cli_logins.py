@@ -25,10 +25,10 @@ from hub.audit.services import record
 from hub.core.access import Actor, TokenScope
 from hub.core.changes import record_insert, record_update
 from hub.core.errors import HubError, define
-from hub.core.keys import key_ring
 
 from . import login_limits
 from .actors import actor_of
+from .keyed_hashes import keyed_hash, possible_hashes
 from .models import ApiToken, CliLogin, CliLoginState, Session, TokenPurpose
 from .sessions import idle_limit
 from .token_format import CLI_LOGIN, TokenText, generate_token, parse_token
@@ -140,7 +140,7 @@ def approve(actor: Actor, session: Session, login: CliLogin) -> str | None:
         target = None
         if login.redirect_uri:
             text = generate_token(CLI_LOGIN)
-            login.pepper_id, login.code_hash = _hash(text)
+            login.pepper_id, login.code_hash = keyed_hash(text)
             login.expires_at = timezone.now() + CODE_GOOD_FOR
             fields += ["pepper_id", "code_hash", "expires_at"]
             target = _back_to(login, code=text.render())
@@ -198,7 +198,7 @@ def _build(request: LoginRequest, text: TokenText) -> CliLogin:
         raise HubError("token.lifetime_invalid", pointer="/expires_in_seconds", maximum_seconds=maximum)
     if len(request.host) > HOST_LIMIT or not (request.host.isascii() and request.host.isprintable()):
         raise HubError("cli_login.request_invalid", pointer="/host", limit=HOST_LIMIT)
-    pepper_id, code_hash = _hash(text)
+    pepper_id, code_hash = keyed_hash(text)
     return CliLogin(
         code_hash=code_hash,
         pepper_id=pepper_id,
@@ -296,14 +296,8 @@ def _find_by_code(text: str) -> CliLogin | None:
     offered = parse_token(text, CLI_LOGIN)
     if offered is None:
         return None
-    hashes = [offered.hash(pepper) for pepper in key_ring().peppers.values()]
     rows = CliLogin.objects.select_for_update(of=("self",)).select_related("session__user", "token")
-    return rows.filter(code_hash__in=hashes).first()
-
-
-def _hash(text: TokenText) -> tuple[str, bytes]:
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
-    return pepper_id, text.hash(pepper)
+    return rows.filter(code_hash__in=possible_hashes(offered)).first()
 
 
 def _proves(login: CliLogin, code_verifier: str) -> bool:

@@ -14,9 +14,9 @@ from hub.audit.services import record
 from hub.core.access import Actor
 from hub.core.changes import record_insert
 from hub.core.errors import HubError, define
-from hub.core.keys import key_ring
 
 from . import login_limits
+from .keyed_hashes import keyed_hash, possible_hashes
 from .login_limits import Secret
 from .models import LoginLink, LoginMethod, Session, User, UserKind
 from .sessions import start_session
@@ -42,10 +42,8 @@ def make_login_link(actor: Actor, user: User) -> str:
     if not user.is_active or user.kind != UserKind.PERSON:
         raise HubError("login_link.user_unfit")
     text = generate_token(LOGIN_LINK)
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
-    link = LoginLink(
-        secret_hash=text.hash(pepper), pepper_id=pepper_id, user=user, expires_at=timezone.now() + LIFETIME
-    )
+    pepper_id, secret_hash = keyed_hash(text)
+    link = LoginLink(secret_hash=secret_hash, pepper_id=pepper_id, user=user, expires_at=timezone.now() + LIFETIME)
     with transaction.atomic():
         record_insert(link)
         record(actor, "create", "login-links", link, object_name=user.username, detail={"user": str(user.pk)})
@@ -58,9 +56,8 @@ def find_login_link(text: str, *, peer: str) -> LoginLink:
     offered = parse_token(text, LOGIN_LINK)
     if offered is None:
         raise HubError("login_link.invalid")
-    hashes = [offered.hash(pepper) for pepper in key_ring().peppers.values()]
     good = LoginLink.objects.filter(used_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True)
-    link = good.select_related("user").filter(secret_hash__in=hashes).first()
+    link = good.select_related("user").filter(secret_hash__in=possible_hashes(offered)).first()
     if link is None:
         raise HubError("login_link.invalid")
     login_limits.forgive(peer, peer, Secret.LINK)

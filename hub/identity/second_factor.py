@@ -171,15 +171,14 @@ def _find_step(user: User, code: str) -> int | None:
 
 
 def _take_recovery_code(user: User, code: str) -> bool:
-    ring = key_ring()
     plain = "".join(character for character in code.casefold() if character.isalnum())
-    hashes = [_hash_code(user, plain, pepper) for pepper in ring.peppers.values()]
+    hashes = [_hash_code(user, plain, pepper) for pepper in key_ring().peppers.values()]
     codes = RecoveryCode.objects.filter(user=user, code_hash__in=hashes, used_at__isnull=True)
     return bool(codes.update(used_at=timezone.now()))
 
 
 def _write_recovery_codes(user: User) -> list[str]:
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
+    pepper_id, pepper = key_ring().pepper
     RecoveryCode.objects.filter(user=user).delete()
     texts = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(RECOVERY_CODES)]
     for text in texts:

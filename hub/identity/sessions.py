@@ -22,6 +22,7 @@ from hub.core.errors import HubError, define
 from hub.core.keys import key_ring
 
 from .actors import actor_of
+from .keyed_hashes import holds_secret, keyed_hash
 from .logins import complete_login
 from .models import ExternalIdentity, LoginMethod, Session, User, UserKind
 from .querysets import SessionQuerySet
@@ -57,11 +58,11 @@ def start_session(
         raise HubError("request.denied")
     method = method or (LoginMethod.PROVIDER if identity else LoginMethod.PASSWORD)
     text = generate_token(SESSION)
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
+    pepper_id, secret_hash = keyed_hash(text)
     now = timezone.now()
     session = Session(
         key_id=text.key_id,
-        secret_hash=text.hash(pepper),
+        secret_hash=secret_hash,
         pepper_id=pepper_id,
         user=user,
         identity=identity,
@@ -91,8 +92,7 @@ def authenticate_session(text: str) -> tuple[Actor, Session] | None:
     now = timezone.now()
     live = Session.objects.live(idle_limit(), now).select_related("user", "identity__provider")
     session = live.filter(key_id=offered.key_id).first()
-    pepper = key_ring().peppers.get(session.pepper_id) if session else None
-    if session is None or pepper is None or not offered.matches(bytes(session.secret_hash), pepper):
+    if not holds_secret(session, offered):
         return None
     if session.last_seen_at <= now - SEEN_INTERVAL:
         # An observation and no change: no new version, no hint to listeners.

@@ -16,9 +16,9 @@ from hub.core.access import Actor, TokenScope
 from hub.core.changes import record_insert, record_update
 from hub.core.environment import environment
 from hub.core.errors import HubError, define
-from hub.core.keys import key_ring
 
 from .actors import actor_of
+from .keyed_hashes import holds_secret, keyed_hash
 from .models import ApiToken, Session, TokenPurpose, User
 from .token_format import TokenText, generate_token, parse_token
 from .token_scope import is_within, parse_scope, scope_to_json
@@ -138,8 +138,7 @@ def authenticate_token(text: str) -> Actor | None:
     now = timezone.now()
     live = ApiToken.objects.live(now).exclude(purpose=TokenPurpose.KUBECONFIG)
     token = live.select_related("user").filter(key_id=offered.key_id).first()
-    pepper = key_ring().peppers.get(token.pepper_id) if token else None
-    if token is None or pepper is None or not offered.matches(bytes(token.secret_hash), pepper):
+    if not holds_secret(token, offered):
         return None
     if token.last_used_at is None or token.last_used_at < now - LAST_USED_INTERVAL:
         mark_used([token.pk], now)
@@ -165,11 +164,11 @@ def _build_token(
     lifetime: datetime.timedelta,
 ) -> tuple[ApiToken, TokenText]:
     text = generate_token()
-    pepper_id, pepper = next(iter(key_ring().peppers.items()))
+    pepper_id, secret_hash = keyed_hash(text)
     expires_at = timezone.now() + lifetime
     token = ApiToken(
         key_id=text.key_id,
-        secret_hash=text.hash(pepper),
+        secret_hash=secret_hash,
         pepper_id=pepper_id,
         user=user,
         name=name,
