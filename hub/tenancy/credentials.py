@@ -18,16 +18,13 @@ from hub.audit.services import record
 from hub.core.access import Actor, visible_to
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
-from kube.names import check_dns_label
 
 from .contents import check_empty
 from .models import Credential, CredentialKind, Project
+from .names import checked_description, checked_name
 
 RESOURCE = "credentials"
-DESCRIPTION_LIMIT = 200
 
-define("name.invalid", 400, "The name is not valid")
-define("description.invalid", 400, "The description is not valid")
 define("credential.name_taken", 409, "The project has a credential of this name already")
 define("credential.kind_unknown", 400, "There is no such kind of credential")
 define("credential.values_invalid", 400, "The values of the credential are not valid")
@@ -84,9 +81,9 @@ def create_credential(
     credential = Credential(
         tenant_id=project.tenant_id,
         project=project,
-        name=_checked_name(name),
+        name=checked_name(name),
         kind=kind,
-        description=_checked_description(description),
+        description=checked_description(description),
     )
     _put(credential, values)
     try:
@@ -112,7 +109,7 @@ def update_credential(
     Of a credential that does not open any more all values are needed. Raises as ``create_credential``, StaleVersion.
     """
     before = {"description": credential.description}
-    credential.description = _checked_description(description)
+    credential.description = checked_description(description)
     changes, detail = diff(before, {"description": description}), {}
     if values:
         old = reveal(credential) if is_readable(credential) else {}
@@ -182,16 +179,3 @@ def _faults(keys: Mapping[str, Key], values: Mapping[str, str]) -> Iterator[HubE
     for name, key in keys.items():
         if key.is_required and name not in values:
             yield HubError("credential.key_missing", pointer=f"/values/{name}")
-
-
-def _checked_name(name: str) -> str:
-    try:
-        return check_dns_label(name)
-    except ValueError as error:
-        raise HubError("name.invalid", pointer="/name", rule=str(error)) from error
-
-
-def _checked_description(description: str) -> str:
-    if len(description) > DESCRIPTION_LIMIT or not description.isprintable():
-        raise HubError("description.invalid", pointer="/description", limit=DESCRIPTION_LIMIT)
-    return description

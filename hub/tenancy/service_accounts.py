@@ -13,14 +13,11 @@ from hub.core.access import Actor
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.identity.models import User, UserKind
-from kube.names import check_dns_label
 
 from .models import Project, ServiceAccount
-
-DESCRIPTION_LIMIT = 200
+from .names import checked_description, checked_name
 
 define("service_account.name_taken", 409, "The project has, or had under another name, a service account of this name")
-define("description.invalid", 400, "The description is not valid")
 
 
 def create_service_account(actor: Actor, project: Project, name: str, *, description: str = "") -> ServiceAccount:
@@ -28,15 +25,13 @@ def create_service_account(actor: Actor, project: Project, name: str, *, descrip
 
     Raises HubError ``name.invalid``, ``description.invalid`` or ``service_account.name_taken``.
     """
-    user = User(
-        username=f"sa:{project.tenant.name}:{project.name}:{_checked_name(name)}", kind=UserKind.SERVICE_ACCOUNT
-    )
+    user = User(username=f"sa:{project.tenant.name}:{project.name}:{checked_name(name)}", kind=UserKind.SERVICE_ACCOUNT)
     account = ServiceAccount(
         user=user,
         tenant_id=project.tenant_id,
         project=project,
         name=name,
-        description=_checked_description(description),
+        description=checked_description(description),
     )
     try:
         with transaction.atomic():
@@ -61,7 +56,7 @@ def update_service_account(
     """
     user = account.user
     before = {"description": account.description, "is_active": user.is_active}
-    account.description, user.is_active = _checked_description(description), is_active
+    account.description, user.is_active = checked_description(description), is_active
     changes = diff(before, {"description": description, "is_active": is_active})
     with transaction.atomic():
         record_update(account, ["description"], expected_version=expected_version)
@@ -77,16 +72,3 @@ def delete_service_account(actor: Actor, account: ServiceAccount, *, expected_ve
         record(actor, "delete", "service-accounts", account, detail={"user": account.user.username})
         record_delete(account, expected_version=expected_version)
         record_delete(account.user)
-
-
-def _checked_name(name: str) -> str:
-    try:
-        return check_dns_label(name)
-    except ValueError as error:
-        raise HubError("name.invalid", pointer="/name", rule=str(error)) from error
-
-
-def _checked_description(description: str) -> str:
-    if len(description) > DESCRIPTION_LIMIT or not all(letter.isprintable() for letter in description):
-        raise HubError("description.invalid", pointer="/description", limit=DESCRIPTION_LIMIT)
-    return description

@@ -9,14 +9,13 @@ from hub.core.access import Actor
 from hub.core.changes import record_delete, record_insert, record_update
 from hub.core.errors import HubError, define
 from hub.core.models import Record
-from kube.names import check_dns_label
 
 from .contents import check_empty
 from .models import Project, Tenant
+from .names import checked_name
 
 DISPLAY_NAME_LIMIT = 200
 
-define("name.invalid", 400, "The name is not valid")
 define("display_name.invalid", 400, "The display name is not valid")
 define("tenant.name_taken", 409, "There is a tenant of this name already")
 define("project.name_taken", 409, "The tenant has a project of this name already")
@@ -24,14 +23,14 @@ define("project.name_taken", 409, "The tenant has a project of this name already
 
 def create_tenant(actor: Actor, name: str, *, display_name: str = "") -> Tenant:
     """Raises HubError ``name.invalid``, ``display_name.invalid`` or ``tenant.name_taken``."""
-    tenant = Tenant(name=_checked_name(name), display_name=_checked_display_name(display_name))
+    tenant = Tenant(name=checked_name(name), display_name=_checked_display_name(display_name))
     _insert(actor, "tenants", tenant, HubError("tenant.name_taken", pointer="/name", name=name))
     return tenant
 
 
 def create_project(actor: Actor, tenant: Tenant, name: str, *, display_name: str = "") -> Project:
     """Raises HubError ``name.invalid``, ``display_name.invalid`` or ``project.name_taken``."""
-    project = Project(tenant=tenant, name=_checked_name(name), display_name=_checked_display_name(display_name))
+    project = Project(tenant=tenant, name=checked_name(name), display_name=_checked_display_name(display_name))
     _insert(actor, "projects", project, HubError("project.name_taken", pointer="/name", name=name))
     return project
 
@@ -74,13 +73,6 @@ def delete_project(actor: Actor, project: Project, *, expected_version: int | No
     _delete(actor, "projects", project, expected_version)
 
 
-def _checked_name(name: str) -> str:
-    try:
-        return check_dns_label(name)
-    except ValueError as error:
-        raise HubError("name.invalid", pointer="/name", rule=str(error)) from error
-
-
 def _checked_display_name(display_name: str) -> str:
     if len(display_name) > DISPLAY_NAME_LIMIT or not all(letter.isprintable() for letter in display_name):
         raise HubError("display_name.invalid", pointer="/display_name", limit=DISPLAY_NAME_LIMIT)
@@ -107,7 +99,7 @@ def _rename(
 ) -> None:
     changes = {}
     if name is not None:
-        changes["name"] = _checked_name(name)
+        changes["name"] = checked_name(name)
     if display_name is not None:
         changes["display_name"] = _checked_display_name(display_name)
     before = {field: getattr(row, field) for field in changes}

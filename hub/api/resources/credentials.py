@@ -13,7 +13,6 @@ from hub.api.documents import Body, Id, Name, RecordShown
 from hub.api.listing import ChoiceFilter, IdFilter, Listing, TextFilter
 from hub.operations.models import Operation
 from hub.tenancy.credentials import (
-    DESCRIPTION_LIMIT,
     KINDS,
     create_credential,
     delete_credential,
@@ -21,6 +20,7 @@ from hub.tenancy.credentials import (
     update_credential,
 )
 from hub.tenancy.models import Credential, Project
+from hub.tenancy.names import DESCRIPTION_LIMIT
 
 MOST_KEYS = 16
 Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT)]

@@ -18,8 +18,8 @@ from hub.core.access import verbs_on
 from hub.identity.tokens import issue_token
 from hub.operations.models import Operation
 from hub.tenancy.models import Project, ServiceAccount
+from hub.tenancy.names import DESCRIPTION_LIMIT
 from hub.tenancy.service_accounts import (
-    DESCRIPTION_LIMIT,
     create_service_account,
     delete_service_account,
     update_service_account,
