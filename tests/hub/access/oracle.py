@@ -56,6 +56,8 @@ class Made:
 _SEEN = {"project-namespaces": READING, "tenants": READING, "projects": READING}
 _VISITOR = {**_SEEN, "clusters": READING | {"proxy"}}
 _WORKER = {**_SEEN, "clusters": READING | {"proxy", "use"}}
+# Owners see and end the tokens of their service accounts too.
+_OWNER = {**_WORKER, "tokens": READING | {"create", "delete"}}
 BUILT_IN: dict[str, tuple[set[str], dict[str, set[str]]]] = {
     "hub-admin": ({"hub"}, {"*": {"*"}}),
     "hub-auditor": ({"hub"}, {"*": READING, "clusters": READING | {"proxy"}}),
@@ -65,8 +67,8 @@ BUILT_IN: dict[str, tuple[set[str], dict[str, set[str]]]] = {
     "cluster-admin": ({"cluster"}, {**_SEEN, "clusters": READING | {"update", "use", "proxy"}}),
     "cluster-member": ({"cluster"}, _VISITOR),
     "cluster-viewer": ({"cluster"}, _VISITOR),
-    "tenant-owner": ({"tenant"}, {**_WORKER, "tenants": READING | {"update"}, "projects": ALL}),
-    "project-owner": ({"tenant", "project"}, {**_WORKER, "projects": READING | {"update"}}),
+    "tenant-owner": ({"tenant"}, {**_OWNER, "tenants": READING | {"update"}, "projects": ALL}),
+    "project-owner": ({"tenant", "project"}, {**_OWNER, "projects": READING | {"update"}}),
     "project-operator": ({"tenant", "project"}, _WORKER),
     "project-member": ({"tenant", "project"}, _VISITOR),
     "project-viewer": ({"tenant", "project"}, _VISITOR),
