@@ -121,11 +121,12 @@ def load_snapshot() -> Snapshot:
     now = timezone.now()
     book = Role.objects.all().book()
     memberships = _read_memberships(now)
+    groups = _group_ids(memberships)
     of_users, of_groups = _read_holdings(now, book)
     return Snapshot(
         epoch,
-        _read_tokens(now, memberships),
-        _read_sessions(now, memberships),
+        _read_tokens(now, groups),
+        _read_sessions(now, groups),
         of_users,
         of_groups,
         memberships,
@@ -199,16 +200,15 @@ def _recognise(
     return key.principal if key.principal.expires_at > now else None
 
 
-Memberships = Mapping[UUID, tuple[Membership, ...]]
+GroupIds = Mapping[UUID, frozenset[UUID]]
 
 
-def _read_tokens(now: datetime.datetime, memberships: Memberships) -> dict[str, LiveKey]:
+def _read_tokens(now: datetime.datetime, groups: GroupIds) -> dict[str, LiveKey]:
     # Who has to change his password first is nobody until then.
     live = ApiToken.objects.live(now).filter(user__must_change_password=False)
     rows = live.values_list(
         "key_id", "secret_hash", "pepper_id", "user_id", "user__username", "user__kind", "id", "scope", "expires_at"
     )
-    groups = _group_ids(memberships)
     return {
         key_id: LiveKey(
             Principal(
@@ -227,10 +227,9 @@ def _read_tokens(now: datetime.datetime, memberships: Memberships) -> dict[str, 
     }
 
 
-def _read_sessions(now: datetime.datetime, memberships: Memberships) -> dict[str, LiveKey]:
+def _read_sessions(now: datetime.datetime, groups: GroupIds) -> dict[str, LiveKey]:
     live = Session.objects.live(idle_limit(), now).filter(user__must_change_password=False)
     rows = live.values_list("key_id", "secret_hash", "pepper_id", "user_id", "user__username", "id", "expires_at")
-    groups = _group_ids(memberships)
     return {
         key_id: LiveKey(
             Principal(
@@ -249,7 +248,7 @@ def _read_sessions(now: datetime.datetime, memberships: Memberships) -> dict[str
     }
 
 
-def _group_ids(memberships: Memberships) -> dict[UUID, frozenset[UUID]]:
+def _group_ids(memberships: Mapping[UUID, tuple[Membership, ...]]) -> dict[UUID, frozenset[UUID]]:
     return {user_id: frozenset(one.group_id for one in found) for user_id, found in memberships.items()}
 
 
