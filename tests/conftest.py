@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from hub.core.address_guard import address_guard
 from hub.core.broker import forget_broker
 from hub.core.database import database_settings
 from hub.core.environment import environment
@@ -123,6 +124,18 @@ def pumps(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     yield
     with django_db_blocker.unblock(), connection.schema_editor() as editor:
         editor.delete_model(Pump)
+
+
+@pytest.fixture
+def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The hub may connect to this machine, which the guard refuses by default."""
+    monkeypatch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8,[::1]")
+    environment.cache_clear()
+    address_guard.cache_clear()
+    yield
+    monkeypatch.undo()
+    environment.cache_clear()
+    address_guard.cache_clear()
 
 
 @pytest.fixture

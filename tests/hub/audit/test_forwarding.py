@@ -25,7 +25,7 @@ from hub.core.access import SYSTEM
 from hub.core.changes import current_position
 from tests.bed.https_server import Asked, HttpsServer, Reply
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("local_receivers")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("loopback_allowed")]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hub.core.outbound import OutboundError, OutboundRefused
 from tests.bed.pki import Authority
 from tests.hub.audit.receivers import SyslogCollector
 
-pytestmark = pytest.mark.usefixtures("local_receivers")
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
 
 # RFC 5424, section 6: PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG
 MESSAGE = re.compile(

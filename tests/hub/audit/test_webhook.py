@@ -16,7 +16,7 @@ from hub.core.access import SYSTEM
 from hub.core.outbound import OutboundError
 from tests.bed.https_server import HttpsServer, Reply
 
-pytestmark = pytest.mark.usefixtures("local_receivers")
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
 
 # The key and message of the specification's own worked example.
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

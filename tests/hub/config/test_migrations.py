@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -48,14 +47,13 @@ def migrate(url: str, *target: str) -> None:
 
 
 @pytest.fixture
-def older_database(transactional_db: None) -> Iterator[str]:
+def older_database(database_url: str) -> Iterator[str]:
     """The URL of an empty database of its own beside the tests'."""
-    known = connection.settings_dict
-    name = f"{known['NAME']}_older"
+    tests = str(connection.settings_dict["NAME"])
+    name = f"{tests}_older"
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")
-    where = {"host": known["HOST"], "port": known["PORT"], "user": known["USER"], "password": known["PASSWORD"]}
-    yield f"postgresql:///{quote(name)}?{urlencode({key: value for key, value in where.items() if value})}"
+    yield database_url.replace(f"/{tests}?", f"/{name}?")
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {name}")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from hub.core.access import SYSTEM
-from hub.core.address_guard import address_guard
 from hub.core.environment import environment
 from hub.identity.models import IdentityProvider
 from hub.identity.oidc import provider_cache
@@ -15,14 +14,13 @@ from tests.bed.scripted_provider import ScriptedProvider
 
 
 @pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def loopback(loopback_allowed: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The hub connects to this machine, and remembers no provider."""
-    monkeypatch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8,::1/128")
     monkeypatch.setenv("PADDOCK_URL", "https://testserver")
-    _forget()
+    environment.cache_clear()  # loopback_allowed clears it again afterwards
+    provider_cache.forget_providers()
     yield
-    monkeypatch.undo()
-    _forget()
+    provider_cache.forget_providers()
 
 
 @pytest.fixture
@@ -52,9 +50,3 @@ def settings_for(scripted: ScriptedProvider, name: str = "sso", **changes: Any) 
         **changes,
     }
     return ProviderSettings(**values)
-
-
-def _forget() -> None:
-    environment.cache_clear()
-    address_guard.cache_clear()
-    provider_cache.forget_providers()

@@ -3,7 +3,6 @@
 from tests.workers.reconcilers.members import (  # noqa: F401
     _real_server,
     hub,
-    loopback_allowed,
     member,
     real_member,
     simulated_member,

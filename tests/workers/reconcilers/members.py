@@ -13,9 +13,7 @@ import pytest
 
 from hub.core import work
 from hub.core.access import SYSTEM
-from hub.core.address_guard import address_guard
 from hub.core.conditions import condition
-from hub.core.environment import environment
 from hub.core.ids import uuid7
 from hub.core.models import HubIdentity, Reconciled
 from hub.federation import clients
@@ -75,18 +73,6 @@ def kubeconfig_of(credentials: Credentials) -> str:
         client_cert_pem=credentials.client_cert_pem,
         client_key_pem=credentials.client_key_pem,
     )
-
-
-@pytest.fixture
-def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The hub may connect to this machine."""
-    monkeypatch.setenv("PADDOCK_ADDRESS_ALLOW", "127.0.0.0/8")
-    environment.cache_clear()
-    address_guard.cache_clear()
-    yield
-    monkeypatch.undo()
-    environment.cache_clear()
-    address_guard.cache_clear()
 
 
 @pytest.fixture

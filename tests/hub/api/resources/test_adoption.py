@@ -11,7 +11,6 @@ from tests.hub.builders import make_project
 from tests.workers.reconcilers.members import (  # noqa: F401  (fixtures, found by name)
     Member,
     hub,
-    loopback_allowed,
     ready_cluster,
     simulated_member,
 )
